@@ -1,0 +1,1 @@
+//! What a gadget is: manifest, OCI layout, archive, build and inspection.

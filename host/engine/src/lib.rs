@@ -1,0 +1,1 @@
+//! One running gadget: kernel to sandbox to table, and the ledgers.

@@ -1,0 +1,1 @@
+//! eBPF in the running kernel: load, attach, ring consumer, maps.

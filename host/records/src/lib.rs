@@ -1,0 +1,3 @@
+//! What the kernel hands over: span framing and the built-in decoder.
+
+pub mod span;

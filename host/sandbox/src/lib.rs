@@ -1,0 +1,1 @@
+//! Guests: engine, limits, one module per host interface.

@@ -1,0 +1,3 @@
+//! Tables of typed columns: schema, kinds, formatting, sinks.
+
+pub mod schema;
