@@ -1,0 +1,278 @@
+//! The two ledgers of a run. A guest is N:M, so records and rows are counted apart; each sum is exact.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What became of every record that the programs of one source tried to hand over.
+///
+/// `attempted = not_reserved + discarded_by_program + accepted + dropped_by_guest + malformed + lost_to_trap
+/// + lost_to_deadline + excluded_before_guest + undecided_at_exit`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RecordLedger {
+    /// Records that the programs tried to reserve, counted in the kernel by the header's macro.
+    /// None: the object reserves without that macro, so nobody knows.
+    pub attempted: Option<u64>,
+    /// Of these, the ones for which the ring had no room or could not be locked. None: not known.
+    pub not_reserved: Option<u64>,
+    /// Reserved, then thrown away by the program itself.
+    pub discarded_by_program: u64,
+    /// Taken by the guest, or decoded where there is none.
+    pub accepted: u64,
+    /// Left out by the guest on purpose.
+    pub dropped_by_guest: u64,
+    /// Not understood by the guest.
+    pub malformed: u64,
+    /// In a span whose call trapped.
+    pub lost_to_trap: u64,
+    /// In a span whose call ran out of its time.
+    pub lost_to_deadline: u64,
+    /// Decided against before the guest, by cause.
+    pub excluded_before_guest: BTreeMap<String, u64>,
+    /// Still in the ring when the run ended.
+    pub undecided_at_exit: u64,
+}
+
+impl RecordLedger {
+    /// Everything that is accounted for.
+    #[must_use]
+    pub fn accounted(&self) -> u64 {
+        let Self {
+            attempted: _,
+            not_reserved,
+            discarded_by_program,
+            accepted,
+            dropped_by_guest,
+            malformed,
+            lost_to_trap,
+            lost_to_deadline,
+            excluded_before_guest,
+            undecided_at_exit,
+        } = self;
+        not_reserved.unwrap_or(0)
+            + discarded_by_program
+            + accepted
+            + dropped_by_guest
+            + malformed
+            + lost_to_trap
+            + lost_to_deadline
+            + excluded_before_guest.values().sum::<u64>()
+            + undecided_at_exit
+    }
+
+    /// Records that somebody wanted and nobody saw.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.not_reserved.unwrap_or(0) + self.lost_to_trap + self.lost_to_deadline + self.undecided_at_exit
+    }
+}
+
+/// What became of every row of one table: `emitted = filtered + beyond_limit + written + lost`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RowLedger {
+    /// Rows committed by the guest, or made by the decoder where there is none.
+    pub emitted: u64,
+    /// Rows that the user did not ask for.
+    pub filtered: u64,
+    /// Rows beyond the user's limit.
+    pub beyond_limit: u64,
+    /// Rows whose bytes were handed over whole.
+    pub written: u64,
+    /// Rows lost on the way out, by sink and reason.
+    pub lost: BTreeMap<String, u64>,
+}
+
+impl RowLedger {
+    /// Everything that is accounted for.
+    #[must_use]
+    pub fn accounted(&self) -> u64 {
+        self.filtered + self.beyond_limit + self.written + self.lost.values().sum::<u64>()
+    }
+}
+
+/// A program that was left out because this kernel can't run it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The program's name in the object.
+    pub program: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How often the kernel skipped one program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProgramRuns {
+    /// The program's name in the object.
+    pub program: String,
+    /// Runs that the kernel skipped because the program was running on that CPU already.
+    pub recursion_misses: u64,
+}
+
+/// What the guest did beside rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GuestSummary {
+    /// Calls that ended in a trap, deadline included.
+    pub traps: u32,
+    /// Times that a new instance replaced a trapped one; its state from before is gone.
+    pub restarts: u32,
+    /// Nanoseconds of state that restarts threw away, summed over the instances.
+    pub state_lost_ns: u64,
+    /// Log lines that the rate limit suppressed.
+    pub log_lines_suppressed: u64,
+    /// What the last trap said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_trap: Option<String>,
+}
+
+/// All that a run has to say about itself; printed at its end, and written as JSON on request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The gadget's name.
+    pub gadget: String,
+    /// The gadget's version.
+    pub version: String,
+    /// Why the run ended: `signal`, `timeout`, `command`, `traps`, `reader` or `error`.
+    pub ended_by: String,
+    /// Nanoseconds from the first attached program to the end.
+    pub duration_ns: u64,
+    /// One ledger a source, by name.
+    pub records: BTreeMap<String, RecordLedger>,
+    /// One ledger a table, by name.
+    pub rows: BTreeMap<String, RowLedger>,
+    /// The guest; absent where the bundle has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestSummary>,
+    /// Programs with skipped runs.
+    pub programs: Vec<ProgramRuns>,
+    /// Optional programs that are not part of this run.
+    pub left_out: Vec<LeftOut>,
+    /// Nanoseconds that the writer waited for whoever reads the output.
+    pub output_blocked_ns: u64,
+}
+
+impl Summary {
+    /// Anything lost, on either side. An unknown count is a loss: nobody can rule it out.
+    #[must_use]
+    pub fn any_loss(&self) -> bool {
+        self.records.values().any(|l| l.lost() > 0 || l.attempted.is_none())
+            || self.rows.values().any(|l| l.lost.values().any(|n| *n > 0))
+            || self.programs.iter().any(|p| p.recursion_misses > 0)
+    }
+}
+
+/// A count with its name, left out when zero.
+fn part(out: &mut Vec<String>, name: &str, n: u64) {
+    if n > 0 {
+        out.push(format!("{n} {name}"));
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, l) in &self.records {
+            let mut parts = Vec::new();
+            part(&mut parts, "accepted", l.accepted);
+            part(&mut parts, "dropped by the guest", l.dropped_by_guest);
+            part(&mut parts, "malformed", l.malformed);
+            part(&mut parts, "discarded by the program", l.discarded_by_program);
+            part(&mut parts, "LOST: not reserved", l.not_reserved.unwrap_or(0));
+            part(&mut parts, "LOST to a trap", l.lost_to_trap);
+            part(&mut parts, "LOST to a deadline", l.lost_to_deadline);
+            for (cause, n) in &l.excluded_before_guest {
+                part(&mut parts, &format!("excluded: {cause}"), *n);
+            }
+            part(&mut parts, "undecided at exit", l.undecided_at_exit);
+            let attempted = match l.attempted {
+                Some(n) => format!("{n} attempted"),
+                None => "attempted: unknown; lost: unknown (the object counts no reservations)".to_owned(),
+            };
+            write!(f, "records {name}: {attempted}")?;
+            if !parts.is_empty() {
+                write!(f, " = {}", parts.join(" + "))?;
+            }
+            writeln!(f)?;
+        }
+        for (name, l) in &self.rows {
+            let mut parts = Vec::new();
+            part(&mut parts, "written", l.written);
+            part(&mut parts, "filtered", l.filtered);
+            part(&mut parts, "beyond the limit", l.beyond_limit);
+            for (reason, n) in &l.lost {
+                part(&mut parts, &format!("LOST: {reason}"), *n);
+            }
+            write!(f, "rows {name}: {} emitted", l.emitted)?;
+            if !parts.is_empty() {
+                write!(f, " = {}", parts.join(" + "))?;
+            }
+            writeln!(f)?;
+        }
+        if let Some(g) = &self.guest {
+            if g.traps > 0 {
+                writeln!(
+                    f,
+                    "guest: {} traps, {} restarts, state of {:.1} s lost; last: {}",
+                    g.traps,
+                    g.restarts,
+                    g.state_lost_ns as f64 / 1e9,
+                    g.last_trap.as_deref().unwrap_or("")
+                )?;
+            }
+            if g.log_lines_suppressed > 0 {
+                writeln!(f, "guest: {} log lines suppressed", g.log_lines_suppressed)?;
+            }
+        }
+        for p in &self.programs {
+            if p.recursion_misses > 0 {
+                writeln!(f, "program {}: {} runs skipped by the kernel", p.program, p.recursion_misses)?;
+            }
+        }
+        for p in &self.left_out {
+            writeln!(f, "program {} left out: {}", p.program, p.reason)?;
+        }
+        if self.output_blocked_ns > 1_000_000 {
+            writeln!(f, "output waited {:.1} s for its reader", self.output_blocked_ns as f64 / 1e9)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_term_counts_once() {
+        let l = RecordLedger {
+            attempted: Some(511),
+            not_reserved: Some(1),
+            discarded_by_program: 2,
+            accepted: 4,
+            dropped_by_guest: 8,
+            malformed: 16,
+            lost_to_trap: 32,
+            lost_to_deadline: 64,
+            excluded_before_guest: BTreeMap::from([("filter".to_owned(), 128)]),
+            undecided_at_exit: 256,
+        };
+        assert_eq!(l.accounted(), 511);
+        assert_eq!(l.lost(), 1 + 32 + 64 + 256);
+        let r = RowLedger {
+            emitted: 31,
+            filtered: 1,
+            beyond_limit: 2,
+            written: 4,
+            lost: BTreeMap::from([("slow reader".to_owned(), 8), ("closed".to_owned(), 16)]),
+        };
+        assert_eq!(r.accounted(), 31);
+    }
+
+    #[test]
+    fn an_unknown_count_is_a_loss() {
+        let mut s = Summary::default();
+        s.records.insert("a".to_owned(), RecordLedger { attempted: Some(0), ..RecordLedger::default() });
+        assert!(!s.any_loss());
+        s.records.insert("b".to_owned(), RecordLedger::default());
+        assert!(s.any_loss());
+        assert!(s.to_string().contains("records b: attempted: unknown; lost: unknown"), "{s}");
+    }
+}

@@ -1,0 +1,97 @@
+//! What ends a run from outside: signals, the traced command, a reader that went away.
+
+use rustix::event::{EventfdFlags, eventfd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Why a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// SIGINT or SIGTERM.
+    Signal = 1,
+    /// The run's own time limit.
+    Timeout = 2,
+    /// The traced command ended.
+    Command = 3,
+    /// Nobody reads the output any more.
+    Reader = 4,
+    /// The guest trapped too often.
+    Traps = 5,
+}
+
+impl Reason {
+    /// The word of the summary.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Timeout => "timeout",
+            Self::Command => "command",
+            Self::Reader => "reader",
+            Self::Traps => "traps",
+        }
+    }
+}
+
+/// A request to end a run: set from any thread, waited for by the run's own. The first reason stays.
+#[derive(Debug)]
+pub struct Stop {
+    event: OwnedFd,
+    reason: AtomicU8,
+}
+
+impl Stop {
+    /// A request that nobody has made yet.
+    ///
+    /// # Errors
+    /// The process has no file descriptor left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            reason: AtomicU8::new(0),
+        })
+    }
+
+    /// Asks the run to end.
+    pub fn request(&self, reason: Reason) {
+        if self.reason.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            // The only failure is a full counter, which wakes the waiter as well.
+            let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// The reason, once somebody asked.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self.reason.load(Ordering::Acquire) {
+            1 => Some(Reason::Signal),
+            2 => Some(Reason::Timeout),
+            3 => Some(Reason::Command),
+            4 => Some(Reason::Reader),
+            5 => Some(Reason::Traps),
+            _ => None,
+        }
+    }
+}
+
+impl AsFd for Stop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_stays() {
+        let stop = Stop::new().unwrap();
+        assert_eq!(stop.reason(), None);
+        stop.request(Reason::Command);
+        stop.request(Reason::Signal);
+        assert_eq!(stop.reason(), Some(Reason::Command));
+    }
+}
