@@ -1,3 +1,14 @@
 //! Tables of typed columns: schema, kinds, formatting, sinks.
+//!
+//! Data goes one way through this crate: buffers that a guest emitted, or arrays that a decoder
+//! made, become [`Rows`] of a [`Table`]; rows become lines of text ([`columns`], [`json`]); lines
+//! leave through [`output`], which never makes the sender wait.
+//!
+//! Nothing here needs privileges or the kernel, and nothing here is unsafe code.
 
+pub mod buffers;
+pub mod kinds;
 pub mod schema;
+
+pub use kinds::Kind;
+pub use schema::{Column, DataType, Rows, RowsError, Table};
