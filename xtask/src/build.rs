@@ -1,0 +1,54 @@
+//! The release program and the bundles of the example gadgets.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{cargo, run};
+use crate::place::Place;
+use crate::setup::WasmWay;
+
+/// Builds `ig` with the release profile.
+pub fn release(place: &Place) -> Result<PathBuf> {
+    run(cargo().args(["build", "--locked", "--release", "--package", "ig"]))?;
+    let ig = place.ig();
+    if !ig.is_file() {
+        bail!(
+            "the build left no {}: is build.target-dir set in a cargo configuration?",
+            ig.display()
+        );
+    }
+    Ok(ig)
+}
+
+/// Builds one example gadget into `target/gadgets/NAME.oci` and gives that path.
+pub fn bundle(place: &Place, way: &WasmWay, folder: &Path) -> Result<PathBuf> {
+    let name = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .with_context(|| format!("{} has no name", folder.display()))?;
+    let out = place.bundle(name);
+    if let Some(parent) = out.parent() {
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("can't make {}", parent.display()))?;
+    }
+    let shown = folder.strip_prefix(&place.root).unwrap_or(folder);
+    let mut build = Command::new(place.ig());
+    build
+        .args(["image", "build"])
+        .arg(shown)
+        .arg("-o")
+        .arg(&out);
+    way.set(&mut build);
+    run(&mut build)?;
+    Ok(out)
+}
+
+/// Builds every example gadget.
+pub fn bundles(place: &Place, way: &WasmWay) -> Result<()> {
+    for folder in place.gadgets()? {
+        bundle(place, way, &folder)?;
+    }
+    Ok(())
+}

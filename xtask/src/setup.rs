@@ -1,0 +1,419 @@
+//! What a fresh Debian 12 or 13 or Ubuntu 24.04 machine lacks, and how it gets it.
+//!
+//! Only apt and rustup are used; what is there already is left as it is. Downloads are bounded in
+//! time and tried again, because a mirror that hangs must not hang a build.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command::{answer, bounded, cargo, in_path, run, tried};
+use crate::place::Place;
+use crate::root::as_root;
+
+/// The oldest clang whose BPF back end builds the headers.
+const OLDEST_CLANG: u32 = 16;
+
+/// Versions of clang to ask the release for: the one that everything is tested with, then the
+/// newest first.
+const CLANG_VERSIONS: [u32; 9] = [19, 24, 23, 22, 21, 20, 18, 17, 16];
+
+/// Versions of lld to ask for when guests are built with Debian's own compiler.
+const LLD_VERSIONS: [u32; 7] = [22, 24, 23, 21, 20, 19, 18];
+
+/// The licence check that CI runs; pinned, so that the same tree gives the same answer.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Seconds: one refresh of apt's lists, one download, one installation.
+const UPDATE_SECONDS: u32 = 300;
+const DOWNLOAD_SECONDS: u32 = 900;
+const INSTALL_SECONDS: u32 = 1200;
+
+/// The target that guests are built for.
+const GUEST_TARGET: &str = "wasm32-unknown-unknown";
+
+/// How Rust guests get a standard library for [`GUEST_TARGET`].
+pub enum WasmWay {
+    /// The toolchain has the target.
+    Rustup,
+    /// Debian's compiler with its library sources, and a linker.
+    Debian {
+        /// The program that links, such as `wasm-ld-22`.
+        linker: String,
+    },
+}
+
+impl WasmWay {
+    /// Sets what a build of a guest needs in the environment of `command`.
+    pub fn set(&self, command: &mut Command) {
+        command.envs(self.variables());
+    }
+
+    /// Tells the tests the same: their own build of the host keeps its compiler, so the variables
+    /// go by in one of our own, `IG_GUEST_ENV`, as `NAME=VALUE` lines.
+    pub fn set_for_tests(&self, command: &mut Command) {
+        let lines: Vec<String> = self
+            .variables()
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        command.env("IG_GUEST_ENV", lines.join("\n"));
+    }
+
+    fn variables(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::Rustup => Vec::new(),
+            Self::Debian { linker } => vec![
+                ("RUSTC", DEBIAN_RUSTC),
+                ("RUSTC_BOOTSTRAP", "1"),
+                ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort"),
+                ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker),
+            ],
+        }
+    }
+}
+
+/// The compiler of the package `rustc-web`, and where `rust-web-src` puts the library's source.
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_RUST_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
+
+/// Everything that building the host, the bundles and the tests takes.
+pub fn build_tools(place: &Place) -> Result<WasmWay> {
+    let mut wanted = Vec::new();
+    if clang().is_none() {
+        let version = Apt::newest("clang", &CLANG_VERSIONS)?;
+        wanted.push(format!("clang-{version}"));
+        wanted.push(format!("llvm-{version}"));
+    } else if !in_path("llvm-strip") && versioned("llvm-strip", OLDEST_CLANG).is_none() {
+        wanted.push(format!("llvm-{}", Apt::newest("llvm", &CLANG_VERSIONS)?));
+    }
+    // The linker of every Rust program, and the C side of the benches.
+    if !in_path("cc") {
+        wanted.push("gcc".into());
+    }
+    for (file, package) in [
+        ("include/stdio.h", "libc6-dev"),
+        ("include/linux/bpf.h", "linux-libc-dev"),
+        ("include/bpf/bpf_helpers.h", "libbpf-dev"),
+        ("include/libelf.h", "libelf-dev"),
+        ("include/zlib.h", "zlib1g-dev"),
+    ] {
+        if !Path::new("/usr").join(file).is_file() {
+            wanted.push(package.into());
+        }
+    }
+    for (program, package) in [("pkg-config", "pkg-config"), ("setpriv", "util-linux")] {
+        if !in_path(program) {
+            wanted.push(package.into());
+        }
+    }
+    Apt::install(&wanted)?;
+    let Some(clang) = clang() else {
+        bail!(
+            "no clang {OLDEST_CLANG} or newer after the installation: install one, then run this again"
+        );
+    };
+    println!("xtask: eBPF with {clang}");
+    wasm_target(place)
+}
+
+/// What the benches compare with: bpftrace, and callgrind for counts that a noisy machine does
+/// not move. bpftool helps to look into what is loaded, and is left out where the release has none.
+pub fn bench_tools() -> Result<()> {
+    let mut wanted = Vec::new();
+    for name in ["bpftrace", "valgrind"] {
+        if !in_path(name) {
+            wanted.push(name.to_owned());
+        }
+    }
+    if !in_path("bpftool") && Apt::has("bpftool") {
+        wanted.push("bpftool".into());
+    }
+    Apt::install(&wanted)
+}
+
+/// The newest usable clang in PATH, preferring the one that everything is tested with.
+fn clang() -> Option<String> {
+    if in_path("clang-19") {
+        return Some("clang-19".into());
+    }
+    if let Some(found) = versioned("clang", OLDEST_CLANG) {
+        return Some(found);
+    }
+    let text = answer(Command::new("clang").arg("--version"))?;
+    (clang_version(&text)? >= OLDEST_CLANG).then(|| "clang".into())
+}
+
+/// `NAME-VERSION` of the newest version from `oldest` on that is in PATH.
+fn versioned(name: &str, oldest: u32) -> Option<String> {
+    (oldest..60)
+        .rev()
+        .map(|version| format!("{name}-{version}"))
+        .find(|program| in_path(program))
+}
+
+/// The major version in what `clang --version` prints.
+fn clang_version(text: &str) -> Option<u32> {
+    let (_, rest) = text.split_once("clang version ")?;
+    rest.split('.').next()?.trim().parse().ok()
+}
+
+/// Makes sure that guests can be built, by rustup if that answers, else from Debian's packages.
+fn wasm_target(place: &Place) -> Result<WasmWay> {
+    if has_guest_target() {
+        return Ok(WasmWay::Rustup);
+    }
+    if let Some(linker) = debian_way() {
+        return Ok(WasmWay::Debian { linker });
+    }
+    if in_path("rustup") {
+        let added = tried(3, "rustup target add", || {
+            // In the workspace, so that the toolchain it pins gets the target.
+            run(bounded(180, "rustup")
+                .args(["target", "add", GUEST_TARGET])
+                .current_dir(&place.root))
+        });
+        match added {
+            Ok(()) if has_guest_target() => return Ok(WasmWay::Rustup),
+            Ok(()) => {
+                println!("xtask: rustup added {GUEST_TARGET} to another toolchain than cargo's");
+            }
+            Err(error) => println!("xtask: {error:#}"),
+        }
+        println!("xtask: falling back to the distribution's compiler for guests");
+    }
+    if !Apt::has("rustc-web") {
+        Apt::update()?;
+    }
+    if !Apt::has("rustc-web") {
+        bail!(
+            "no {GUEST_TARGET}: `rustup target add {GUEST_TARGET}` did not work, and this release \
+             has no package rustc-web; try again when static.rust-lang.org can be reached"
+        );
+    }
+    let lld = Apt::newest("lld", &LLD_VERSIONS)?;
+    Apt::install(&[
+        "rustc-web".into(),
+        "rust-web-src".into(),
+        format!("lld-{lld}"),
+    ])?;
+    match debian_way() {
+        Some(linker) => Ok(WasmWay::Debian { linker }),
+        None => {
+            bail!("rustc-web, rust-web-src and lld-{lld} are installed, but no compiler came of it")
+        }
+    }
+}
+
+/// Whether the toolchain of this workspace has a core library for guests.
+fn has_guest_target() -> bool {
+    let Some(folder) =
+        answer(Command::new("rustc").args(["--print", "target-libdir", "--target", GUEST_TARGET]))
+    else {
+        return false;
+    };
+    let Ok(mut entries) = std::fs::read_dir(folder.trim()) else {
+        return false;
+    };
+    entries.any(|entry| {
+        entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+    })
+}
+
+/// The linker, when Debian's compiler with its sources is there.
+fn debian_way() -> Option<String> {
+    if !Path::new(DEBIAN_RUST_SOURCE).is_file() || !Path::new(DEBIAN_RUSTC).is_file() {
+        return None;
+    }
+    versioned("wasm-ld", 18).or_else(|| in_path("wasm-ld").then(|| "wasm-ld".into()))
+}
+
+/// The pinned `cargo deny`, in `target/tools`; gives the program to call.
+pub fn cargo_deny(place: &Place) -> Result<PathBuf> {
+    let wanted = format!("cargo-deny {CARGO_DENY}");
+    let tools = place.target.join("tools");
+    let own = tools.join("bin/cargo-deny");
+    for candidate in [own.as_path(), Path::new("cargo-deny")] {
+        if answer(Command::new(candidate).arg("--version"))
+            .is_some_and(|text| text.trim() == wanted)
+        {
+            return Ok(candidate.to_path_buf());
+        }
+    }
+    tried(2, "cargo-deny", || {
+        // Without its default features it can't fetch advisories, which is never asked of it, and
+        // needs no TLS; unoptimized, because it works for two seconds and builds for minutes.
+        run(bounded(1500, cargo().get_program())
+            .args([
+                "install",
+                "--locked",
+                &format!("cargo-deny@{CARGO_DENY}"),
+                "--root",
+            ])
+            .arg(&tools)
+            .arg("--target-dir")
+            .arg(tools.join("build"))
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"))
+    })?;
+    // The build folder is large and of no further use.
+    std::fs::remove_dir_all(tools.join("build")).ok();
+    Ok(own)
+}
+
+/// The distribution's package manager.
+struct Apt;
+
+impl Apt {
+    /// Whether the release has a package of that name.
+    fn has(package: &str) -> bool {
+        answer(Command::new("apt-cache").args(["policy", package]))
+            .is_some_and(|text| has_candidate(&text))
+    }
+
+    /// The first of `versions` for which the release has `NAME-VERSION`.
+    fn newest(name: &str, versions: &[u32]) -> Result<u32> {
+        let find = || {
+            versions
+                .iter()
+                .copied()
+                .find(|version| Self::has(&format!("{name}-{version}")))
+        };
+        if let Some(version) = find() {
+            return Ok(version);
+        }
+        // A fresh image has no package lists at all.
+        Self::update()?;
+        match find() {
+            Some(version) => Ok(version),
+            None => bail!("this release has no {name} among the versions {versions:?}"),
+        }
+    }
+
+    /// Refreshes the package lists.
+    fn update() -> Result<()> {
+        Self::there()?;
+        tried(3, "apt-get update", || {
+            run(as_root("timeout")?
+                .args(["--foreground", &UPDATE_SECONDS.to_string()])
+                .args(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update"]))
+        })
+    }
+
+    /// Installs packages; none is fine. The download is apart, because only that may be cut off.
+    fn install(packages: &[String]) -> Result<()> {
+        if packages.is_empty() {
+            return Ok(());
+        }
+        println!("xtask: missing: {}", packages.join(" "));
+        Self::there()?;
+        if packages.iter().any(|package| !Self::has(package)) {
+            Self::update()?;
+        }
+        for package in packages {
+            if !Self::has(package) {
+                bail!(
+                    "this release has no package {package}; its package sources may be incomplete"
+                );
+            }
+        }
+        let get = |seconds: u32, download: bool| -> Result<()> {
+            let mut command = as_root("timeout")?;
+            command
+                .args(["--foreground", &seconds.to_string()])
+                .args([
+                    "env",
+                    "DEBIAN_FRONTEND=noninteractive",
+                    "apt-get",
+                    "-q",
+                    "-y",
+                ])
+                .args(["-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"])
+                .args(["install", "--no-install-recommends"]);
+            if download {
+                command.arg("--download-only");
+            }
+            run(command.args(packages))
+        };
+        tried(3, "apt-get download", || {
+            get(DOWNLOAD_SECONDS, true).or_else(|error| {
+                // Lists older than the mirror name files that are gone.
+                Self::update()?;
+                Err(error)
+            })
+        })?;
+        get(INSTALL_SECONDS, false)
+    }
+
+    fn there() -> Result<()> {
+        if in_path("apt-get") {
+            return Ok(());
+        }
+        bail!(
+            "no apt-get: this sets up Debian and Ubuntu; elsewhere install clang {OLDEST_CLANG} or \
+             newer, llvm-strip, the headers of libbpf, libelf and zlib, gcc and pkg-config first"
+        )
+    }
+}
+
+/// Whether `apt-cache policy` names a version that can be installed.
+fn has_candidate(policy: &str) -> bool {
+    policy
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Candidate:"))
+        .any(|version| version.trim() != "(none)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_of_clang_is_read_in_every_distribution_s_form() {
+        assert_eq!(
+            clang_version("Debian clang version 19.1.7 (3~deb12u1)\nTarget: x"),
+            Some(19)
+        );
+        assert_eq!(
+            clang_version("Ubuntu clang version 18.1.3 (1ubuntu1)"),
+            Some(18)
+        );
+        assert_eq!(clang_version("clang version 16.0.6"), Some(16));
+        assert_eq!(clang_version("gcc 12"), None);
+    }
+
+    #[test]
+    fn a_package_without_candidate_can_not_be_installed() {
+        assert!(has_candidate(
+            "clang-19:\n  Installed: (none)\n  Candidate: 1:19.1.7\n"
+        ));
+        assert!(!has_candidate(
+            "bpftool:\n  Installed: (none)\n  Candidate: (none)\n"
+        ));
+        assert!(!has_candidate(""));
+    }
+
+    #[test]
+    fn debian_s_compiler_is_named_to_cargo_in_full() {
+        let mut command = Command::new("true");
+        WasmWay::Debian {
+            linker: "wasm-ld-22".into(),
+        }
+        .set(&mut command);
+        let set: Vec<_> = command
+            .get_envs()
+            .filter_map(|(name, value)| Some(format!("{}={}", name.display(), value?.display())))
+            .collect();
+        assert_eq!(
+            set,
+            [
+                "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22",
+                "CARGO_UNSTABLE_BUILD_STD=std,panic_abort",
+                "RUSTC=/usr/bin/rustc",
+                "RUSTC_BOOTSTRAP=1",
+            ]
+        );
+    }
+}

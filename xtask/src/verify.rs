@@ -1,0 +1,93 @@
+//! The commands that run what was built: demo, test, bench.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{cargo, run, shown};
+use crate::place::Place;
+use crate::root::{as_root, is_root};
+use crate::{build, setup};
+
+/// What the demo starts: each shows something else of the table (arguments, a child of a child,
+/// a command that is not there).
+const DEMO: &str = "\
+exec >/dev/null 2>&1
+hostname; uname -sr
+ls -l /; sleep 1
+sh -c 'date -u; id'; sleep 1
+find /etc -maxdepth 1 -name 'host*' -exec cat {} +
+/no/such/command; sleep 1
+echo done | grep -c done
+true";
+
+/// `cargo xtask demo`.
+pub fn demo(place: &Place) -> Result<()> {
+    let way = setup::build_tools(place)?;
+    let ig = build::release(place)?;
+    let bundle = build::bundle(place, &way, &place.root.join("example-gadgets/trace_exec"))?;
+    println!("\nxtask: everything below comes from the running kernel, for a few seconds\n");
+    let bundle_shown = bundle.strip_prefix(&place.root).unwrap_or(&bundle);
+    run(as_root(ig)?
+        .arg("run")
+        .arg(bundle_shown)
+        .args(["--", "sh", "-c", DEMO]))?;
+    let mut again = Command::new(place.ig().strip_prefix(&place.root).unwrap_or(&place.ig()));
+    again.arg("run").arg(bundle_shown);
+    println!(
+        "\nxtask: to see what any other terminal starts, until Ctrl-C:\n  sudo {}",
+        shown(&again)
+    );
+    Ok(())
+}
+
+/// `cargo xtask test`.
+pub fn test(place: &Place, full: bool, passed: &[String]) -> Result<()> {
+    let way = setup::build_tools(place)?;
+    let ig = build::release(place)?;
+    build::bundles(place, &way)?;
+    let mut test = cargo();
+    if !is_root() {
+        // Test binaries are started by ourselves, through sudo; an array, because a path may
+        // hold spaces.
+        let own = std::env::current_exe().context("where this program is")?;
+        let own = own.to_str().context("this program's path is not UTF-8")?;
+        let runner = format!("target.'cfg(all())'.runner = [{own:?}, \"as-root\"]");
+        test.args(["--config", &runner]);
+    }
+    test.args(["test", "--locked", "--workspace"]).args(passed);
+    test.env("IG_BIN", ig);
+    way.set_for_tests(&mut test);
+    if full {
+        test.env("IG_TEST_FULL", "1");
+    }
+    run(&mut test)
+}
+
+/// `cargo xtask bench`: the benches are a program of their own, the crate `ig-bench`.
+pub fn bench(place: &Place, quick: bool) -> Result<()> {
+    if !place.root.join("tests/bench/Cargo.toml").is_file() {
+        bail!("there is no tests/bench in this tree: nothing to measure");
+    }
+    let way = setup::build_tools(place)?;
+    setup::bench_tools()?;
+    let ig = build::release(place)?;
+    build::bundles(place, &way)?;
+    run(cargo().args(["build", "--locked", "--release", "--package", "ig-bench"]))?;
+    let mut bench = as_root("env")?;
+    bench
+        .arg(format!("IG_BIN={}", ig.display()))
+        .arg(format!(
+            "IG_GADGETS={}",
+            place.target.join("gadgets").display()
+        ))
+        .arg(format!(
+            "IG_BENCH_JSON={}",
+            place.target.join("bench.json").display()
+        ))
+        .arg(place.target.join("release/ig-bench"));
+    if quick {
+        bench.arg("--quick");
+    }
+    run(&mut bench)
+}
