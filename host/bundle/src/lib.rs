@@ -1,1 +1,4 @@
 //! What a gadget is: manifest, OCI layout, archive, build and inspection.
+
+pub mod build;
+pub mod manifest;

@@ -1,0 +1,1 @@
+//! From a gadget's folder to its bundle.

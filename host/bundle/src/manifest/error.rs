@@ -1,0 +1,101 @@
+//! What is wrong with a manifest, and where.
+
+use super::place::{Place, Places};
+use std::fmt;
+
+/// One thing that is wrong with a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The manifest's file, as the user named it.
+    pub file: String,
+    /// Where in the file; none where the thing stands nowhere.
+    pub place: Option<Place>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some(place) => write!(f, "{}:{place}: {}", self.file, self.message),
+            None => write!(f, "{}: {}", self.file, self.message),
+        }
+    }
+}
+
+/// All that was found wrong with a manifest, in the order of the text; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestError {
+    /// The problems, one a line when shown.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+impl ManifestError {
+    pub(super) fn one(file: &str, place: Option<Place>, message: impl Into<String>) -> Self {
+        Self {
+            problems: vec![Problem {
+                file: file.to_owned(),
+                place,
+                message: message.into(),
+            }],
+        }
+    }
+}
+
+/// Collects problems; paths become places.
+pub(super) struct Problems<'a> {
+    places: &'a Places,
+    found: Vec<Problem>,
+}
+
+impl<'a> Problems<'a> {
+    pub(super) fn new(places: &'a Places) -> Self {
+        Self {
+            places,
+            found: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, path: &str, message: impl Into<String>) {
+        let place = self.places.at(path);
+        self.found.push(Problem {
+            file: self.places.file().to_owned(),
+            place,
+            message: message.into(),
+        });
+    }
+
+    pub(super) fn line(&self, path: &str) -> Option<usize> {
+        self.places.at(path).map(|place| place.line)
+    }
+
+    /// Nothing, or all problems in the order of the text; those that stand nowhere come last.
+    pub(super) fn finish(mut self) -> Result<(), ManifestError> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        self.found.sort_by_key(|p| {
+            p.place.unwrap_or(Place {
+                line: usize::MAX,
+                column: usize::MAX,
+            })
+        });
+        Err(ManifestError {
+            problems: self.found,
+        })
+    }
+}
