@@ -1,1 +1,25 @@
 //! An eBPF object's bytes: ELF and BTF walker, struct layouts, made ready for the loader.
+//!
+//! Nothing here touches the kernel or needs a privilege, and nothing here trusts the bytes: every read
+//! is bounded, every chain and nesting has a limit, and what is wrong is an error.
+//!
+//! - [`Object`]: programs, maps, variables and the gadget's declarations of an object;
+//! - [`btf`]: the types of an object or of the kernel, and the layout of structs;
+//! - [`prepare()`]: the object's bytes as the loader accepts them;
+//! - [`slim()`]: the kernel's BTF with only the types that an object needs.
+
+pub mod btf;
+mod core_relocations;
+mod elf;
+mod maps;
+mod nearest;
+mod object;
+mod programs;
+mod variables;
+
+pub use core_relocations::{CoreRelocation, RelocationKind};
+pub use maps::Map;
+pub(crate) use nearest::nearest;
+pub use object::{Object, ObjectError, Tracer};
+pub use programs::{Hook, Program};
+pub use variables::Variable;
