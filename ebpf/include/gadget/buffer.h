@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * Records to user space, counted.
+ *
+ * Every ring has a ledger beside it: how many records were attempted, and how many of them got no
+ * room. The host reads it when the gadget stops and compares it with what arrived, so a lost record
+ * is a number and never a guess. That only holds if records go through the macros below; an object
+ * that calls bpf_ringbuf_reserve itself is shown with `lost: unknown`.
+ *
+ * The map is always passed as &name, where `name` was declared with GADGET_TRACER_MAP(name, size):
+ * the macros paste "_ledger" onto it.
+ */
+#ifndef __GADGET_BUFFER_H
+#define __GADGET_BUFFER_H
+
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+
+/* The value of a ledger: one per CPU, the host adds them up. */
+struct gadget_ledger {
+	__u64 attempted; /* records a program wanted to write, discarded ones included */
+	__u64 not_reserved; /* those of them for which the ring had no room, or was locked */
+};
+
+/*
+ * GADGET_TRACER_MAP(name, size): the ring buffer `name` of `size` bytes (a power of two, at least a
+ * page; the host may make it larger) and its ledger `name_ledger`.
+ */
+#define GADGET_TRACER_MAP(name, size)                     \
+	struct {                                          \
+		__uint(type, BPF_MAP_TYPE_RINGBUF);       \
+		__uint(max_entries, size);                \
+	} name SEC(".maps");                              \
+	struct {                                          \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);  \
+		__uint(max_entries, 1);                   \
+		__type(key, __u32);                       \
+		__type(value, struct gadget_ledger);      \
+	} name##_ledger SEC(".maps");
+
+/* Atomic although the slot is per CPU: a program may be interrupted by another one in mid-add. */
+static __always_inline void ___gadget_count(void *ledger_map, bool reserved)
+{
+	__u32 zero = 0;
+	struct gadget_ledger *ledger = bpf_map_lookup_elem(ledger_map, &zero);
+
+	if (!ledger)
+		return;
+	__sync_fetch_and_add(&ledger->attempted, 1);
+	if (!reserved)
+		__sync_fetch_and_add(&ledger->not_reserved, 1);
+}
+
+/*
+ * void *gadget_reserve_buf(&map, size): room for a record of a constant size, or NULL. What comes
+ * back is not zeroed. Every path must end in gadget_submit_buf or gadget_discard_buf.
+ */
+#define gadget_reserve_buf(map, size)                                  \
+	({                                                             \
+		void *___buf = bpf_ringbuf_reserve(map, size, 0);      \
+		___gadget_count(map##_ledger, ___buf != (void *)0);    \
+		___buf;                                                \
+	})
+
+/* long gadget_submit_buf(ctx, &map, buf, size): hands a reserved record over; always 0. */
+#define gadget_submit_buf(ctx, map, buf, size) \
+	({                                     \
+		(void)(ctx);                   \
+		(void)(map);                   \
+		(void)(size);                  \
+		bpf_ringbuf_submit(buf, 0);    \
+		0L;                            \
+	})
+
+/* void gadget_discard_buf(buf): takes a reserved record back. The consumer skips and counts it. */
+#define gadget_discard_buf(buf) bpf_ringbuf_discard(buf, 0)
+
+/*
+ * long gadget_output_buf(ctx, &map, buf, size): copies `size` bytes (need not be constant) into the
+ * ring; 0, or a negative error when there was no room. The way for records of varying length: build
+ * them in a per-CPU map (GADGET_SCRATCH) and put out only the bytes used.
+ */
+#define gadget_output_buf(ctx, map, buf, size)                           \
+	({                                                               \
+		(void)(ctx);                                             \
+		long ___error = bpf_ringbuf_output(map, buf, size, 0);   \
+		___gadget_count(map##_ledger, ___error == 0);            \
+		___error;                                                \
+	})
+
+/*
+ * GADGET_SCRATCH(name, size): `size` bytes per CPU (at most 32 KiB) to build one record in, got with
+ * gadget_scratch(&name). Keep a scratch to programs of one kind: two tracepoint programs never
+ * interrupt each other on a CPU, but a raw or BTF tracepoint may interrupt them, or be preempted by
+ * another program in the midst of its work.
+ */
+#define GADGET_SCRATCH(name, size)                       \
+	struct {                                         \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); \
+		__uint(max_entries, 1);                  \
+		__uint(key_size, 4);                     \
+		__uint(value_size, size);                \
+	} name SEC(".maps");
+
+static __always_inline void *gadget_scratch(void *map)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(map, &zero);
+}
+
+#endif /* __GADGET_BUFFER_H */
