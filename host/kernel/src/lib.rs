@@ -1,1 +1,34 @@
 //! eBPF in the running kernel: load, attach, ring consumer, maps.
+//!
+//! The only room that knows aya and `bpf(2)`. The way through it:
+//!
+//! 1. [`host::check`] says what the machine lacks;
+//! 2. [`Loader`] makes the maps and has the programs verified, [`Loaded::attach`] hangs them onto their hooks;
+//! 3. [`Ring`] hands over records in spans as they lie in the mapped ring, [`Waiter`] says when to look;
+//! 4. [`Loaded::detach`], drain the rings, read [`Loaded::ledger`] and [`Loaded::stats`].
+//!
+//! Nothing is pinned and no mount is left behind: when the process is gone, so is everything it loaded.
+
+pub mod clock;
+pub mod host;
+pub mod pace;
+
+mod attach;
+mod error;
+mod follow;
+mod ledger;
+mod load;
+mod map;
+mod prepared;
+mod ring;
+mod sys;
+mod tracefs;
+mod wait;
+
+pub use error::{LoadError, ProgramError, Step};
+pub use follow::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FollowError};
+pub use ledger::{LEDGER_SUFFIX, Ledger, ProgramStats};
+pub use load::{DEFAULT_RING_SIZE, LeftOut, LoadOptions, Loaded, Loader};
+pub use map::{Map, MapError, Update};
+pub use ring::{Damaged, Ring, RingError, SpanLimits, SpanRef};
+pub use wait::{Stopper, WaitError, Waiter, Wake};

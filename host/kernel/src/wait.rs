@@ -1,0 +1,172 @@
+//! Waiting for records, timers and the end, without being woken for every record.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::pace::{self, Next, Pace};
+use crate::ring::Ring;
+use crate::sys::os;
+
+/// Waiting failed: the system ran out of descriptors or memory.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action}: {error}")]
+pub struct WaitError {
+    action: &'static str,
+    error: io::Error,
+}
+
+fn failed(action: &'static str) -> impl FnOnce(io::Error) -> WaitError {
+    move |error| WaitError { action, error }
+}
+
+/// Ends waits, from any thread and from a signal handler. Once stopped, every wait says so.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<OwnedFd>);
+
+impl Stopper {
+    /// Makes the present and all later waits return [`Wake::Stop`]. Only one `write(2)`: allowed in signal handlers.
+    pub fn stop(&self) {
+        os::eventfd_add(self.0.as_fd());
+    }
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A ring may have something new.
+    Rings,
+    /// The deadline is reached; look into the rings, too.
+    Deadline,
+    /// A descriptor of [`Waiter::add`] is readable; look into the rings, too.
+    Ready(u64),
+    /// [`Stopper::stop`] was called.
+    Stop,
+}
+
+/// Tokens of the epoll sets; those of `add` are counted from zero upwards.
+const STOP: u64 = u64::MAX;
+const URGENT: u64 = u64::MAX - 1;
+
+/// Waits for all that can happen to a running gadget. Two epoll sets: the urgent one holds what may interrupt a nap,
+/// the whole one holds the rings and the urgent one.
+#[derive(Debug)]
+pub struct Waiter {
+    whole: OwnedFd,
+    urgent: OwnedFd,
+    stop: Arc<OwnedFd>,
+    paces: Vec<Pace>,
+    start: Instant,
+}
+
+impl Waiter {
+    /// Without any ring yet.
+    ///
+    /// # Errors
+    ///
+    /// No descriptors or memory are left.
+    pub fn new() -> Result<Self, WaitError> {
+        let whole = os::epoll_create().map_err(failed("make an epoll set"))?;
+        let urgent = os::epoll_create().map_err(failed("make an epoll set"))?;
+        let stop = os::eventfd().map_err(failed("make an eventfd"))?;
+        os::epoll_add(urgent.as_fd(), stop.as_fd(), STOP, false)
+            .map_err(failed("watch the eventfd"))?;
+        os::epoll_add(whole.as_fd(), urgent.as_fd(), URGENT, false)
+            .map_err(failed("nest epoll sets"))?;
+        Ok(Self {
+            whole,
+            urgent,
+            stop: Arc::new(stop),
+            paces: Vec::new(),
+            start: Instant::now(),
+        })
+    }
+
+    /// Adds a ring; gives its index for [`Waiter::saw`], counted from zero. The ring's wake-ups are edges: drain it
+    /// until [`Ring::span`] gives `None` before each wait.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused to watch it.
+    pub fn add_ring(&mut self, ring: &Ring) -> Result<usize, WaitError> {
+        let index = self.paces.len();
+        // Edges, because the kernel calls a ring readable as long as a record in it is only being written.
+        os::epoll_add(self.whole.as_fd(), ring.as_fd(), index as u64, true)
+            .map_err(failed("watch a ring buffer"))?;
+        self.paces
+            .push(Pace::new(ring.size(), self.start.elapsed()));
+        Ok(index)
+    }
+
+    /// Adds another descriptor (a pidfd, a signalfd). It interrupts naps, and every wait returns
+    /// [`Wake::Ready`] with `token` as long as it is readable. Tokens must be below `u64::MAX - 1`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused to watch it.
+    pub fn add(&mut self, fd: impl AsFd, token: u64) -> Result<(), WaitError> {
+        if token >= URGENT {
+            return Err(WaitError {
+                action: "watch a descriptor",
+                error: io::ErrorKind::InvalidInput.into(),
+            });
+        }
+        os::epoll_add(self.urgent.as_fd(), fd.as_fd(), token, false)
+            .map_err(failed("watch a descriptor"))
+    }
+
+    /// What ends the wait.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.stop))
+    }
+
+    /// A span was taken from the ring with this index. Feeds the pace.
+    #[inline]
+    pub fn saw(&mut self, ring: usize, records: u32, bytes: usize) {
+        if let Some(pace) = self.paces.get_mut(ring) {
+            pace.saw(records, bytes);
+        }
+    }
+
+    /// Waits until something may be there. Call it when every ring gave `None`.
+    ///
+    /// # Errors
+    ///
+    /// `epoll_wait(2)` failed.
+    pub fn wait(&mut self, deadline: Option<Instant>) -> Result<Wake, WaitError> {
+        let now = Instant::now();
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        let wake = match pace::together(&mut self.paces, now.saturating_duration_since(self.start))
+        {
+            Next::Nap(nap) => self.poll_urgent(Some(left.map_or(nap, |left| left.min(nap))))?,
+            Next::Sleep => self.sleep(left)?,
+        };
+        Ok(wake.unwrap_or_else(|| match deadline {
+            Some(deadline) if Instant::now() >= deadline => Wake::Deadline,
+            _ => Wake::Rings, // after a signal, too: a look does no harm
+        }))
+    }
+
+    fn sleep(&self, timeout: Option<Duration>) -> Result<Option<Wake>, WaitError> {
+        let mut tokens = [0; 8];
+        let ready = os::epoll_wait(self.whole.as_fd(), &mut tokens, timeout)
+            .map_err(failed("wait for events"))?;
+        if tokens.get(..ready).unwrap_or_default().contains(&URGENT) {
+            return self.poll_urgent(Some(Duration::ZERO));
+        }
+        Ok(None)
+    }
+
+    fn poll_urgent(&self, timeout: Option<Duration>) -> Result<Option<Wake>, WaitError> {
+        let mut tokens = [0; 8];
+        let ready = os::epoll_wait(self.urgent.as_fd(), &mut tokens, timeout)
+            .map_err(failed("wait for events"))?;
+        let tokens = tokens.get(..ready).unwrap_or_default();
+        if tokens.contains(&STOP) {
+            return Ok(Some(Wake::Stop));
+        }
+        Ok(tokens.first().map(|token| Wake::Ready(*token)))
+    }
+}
