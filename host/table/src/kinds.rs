@@ -1,9 +1,14 @@
 //! What the values of a column mean, and what follows from it for showing them.
 
+pub mod errno;
+pub mod open_flags;
+pub mod words;
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::schema::DataType;
+use crate::text::HEX;
 
 /// What the values of a column mean.
 ///
@@ -114,6 +119,15 @@ impl Kind {
             (Self::MountNs | Self::Cgroup, ty) => matches!(ty, U32 | U64),
             (_, ty) => ty.is_integer(),
         }
+    }
+}
+
+/// Adds a number in lower-case hex without leading zeros.
+pub(crate) fn push_hex(n: u64, out: &mut String) {
+    let digits = (64 - n.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        let nibble = (n >> (place * 4)) & 15;
+        out.push(HEX.get(nibble as usize).copied().map_or('0', char::from));
     }
 }
 

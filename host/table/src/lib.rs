@@ -7,8 +7,17 @@
 //! Nothing here needs privileges or the kernel, and nothing here is unsafe code.
 
 pub mod buffers;
+mod decimal;
 pub mod kinds;
+pub mod names;
 pub mod schema;
+pub mod select;
+pub mod stage;
+pub mod text;
+mod time;
 
 pub use kinds::Kind;
+pub use kinds::open_flags::Arch;
+pub use kinds::words::Words;
 pub use schema::{Column, DataType, Rows, RowsError, Table};
+pub use stage::Stage;
