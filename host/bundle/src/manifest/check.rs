@@ -2,7 +2,7 @@
 
 use super::error::{ManifestError, Problems};
 use super::names::{HOST_FLAGS, RESERVED_WORDS, did_you_mean, is_c_name, is_identifier, is_name};
-use super::{Column, Manifest, Param, ParamTarget, ParamType, Table, type_text};
+use super::{Column, Manifest, Param, ParamTarget, ParamType, Table};
 use std::collections::HashMap;
 
 /// The most entries that any list may have: far more than anybody needs, few enough to be safe to show.
@@ -186,9 +186,8 @@ fn check_column(
         && !column.kind.accepts(data_type)
     {
         let message = format!(
-            "the kind `{}` does not go with the type {}",
-            column.kind.as_str(),
-            type_text(data_type)
+            "the kind `{}` does not go with the type {data_type}",
+            column.kind
         );
         problems.add(&format!("{path}.kind"), message);
     }

@@ -1,31 +1,13 @@
-//! The text of a column's type: `bool`, `u32`, `list<text>`, `struct<port: u16, address: bytes>`.
+//! A column's type as the manifest writes it, and as an eBPF object's struct gives it.
 
-use super::names::{did_you_mean, is_identifier};
+use super::names::{is_identifier, one_of};
+use ig_object::btf::{Element, Field, FieldType, Layout};
 use ig_table::DataType;
+use ig_table::schema::TypeError;
 use serde::{Deserialize, Deserializer, Serializer};
-use std::fmt::Write as _;
 
-/// How deep lists and structs may nest in a column's type.
-const MAX_DEPTH: usize = 8;
-
-/// How many fields all structs of a column's type may have together.
-const MAX_FIELDS: usize = 256;
-
-const SCALARS: &[(&str, DataType)] = &[
-    ("bool", DataType::Bool),
-    ("i8", DataType::I8),
-    ("i16", DataType::I16),
-    ("i32", DataType::I32),
-    ("i64", DataType::I64),
-    ("u8", DataType::U8),
-    ("u16", DataType::U16),
-    ("u32", DataType::U32),
-    ("u64", DataType::U64),
-    ("f32", DataType::F32),
-    ("f64", DataType::F64),
-    ("text", DataType::Text),
-    ("bytes", DataType::Bytes),
-];
+/// How many bytes the text of a type may have.
+const MAX_TEXT: usize = 4096;
 
 const NAMES: &[&str] = &[
     "bool",
@@ -45,167 +27,183 @@ const NAMES: &[&str] = &[
     "struct<a: T, b: U>",
 ];
 
-/// Why a text is not a column's type.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a type: {reason}")]
-pub struct TypeError {
-    /// The whole text.
-    pub text: String,
-    /// What is wrong with it.
-    pub reason: String,
+/// Reads a type from the manifest's text; the error is a sentence.
+fn parse(text: &str) -> Result<DataType, String> {
+    if text.len() > MAX_TEXT {
+        return Err(format!(
+            "{} bytes is too long for a type: at most {MAX_TEXT}",
+            text.len()
+        ));
+    }
+    let data_type: DataType = text.parse().map_err(|error| match error {
+        TypeError::Unknown(word) => one_of(&word, NAMES),
+        error => error.to_string(),
+    })?;
+    match bad_field(&data_type) {
+        Some(name) => Err(format!(
+            "`{name}` can't be a field's name in a type: lower-case letters, digits and `_`, beginning with a letter"
+        )),
+        None => Ok(data_type),
+    }
 }
 
-/// Reads a type from its text.
+/// The first field whose name is not one.
+fn bad_field(data_type: &DataType) -> Option<&str> {
+    match data_type {
+        DataType::List(item) => bad_field(item),
+        DataType::Struct(fields) => fields.iter().find_map(|(name, field)| {
+            if is_identifier(name) {
+                bad_field(field)
+            } else {
+                Some(name.as_str())
+            }
+        }),
+        _ => None,
+    }
+}
+
+/// The type that the host gives the field at `path` (`a.b.c`) of a struct, when the manifest names none.
+///
+/// Integers and enumerations keep size and sign; a bitfield becomes the smallest integer that holds it; arrays of
+/// `char` are text, of unsigned bytes bytes, of anything else lists; a struct by value is a struct.
 ///
 /// # Errors
 ///
-/// Unknown names, wrong brackets, bad or repeated field names, structs without fields, too deep or too wide types.
-pub fn parse_type(text: &str) -> Result<DataType, TypeError> {
-    let mut cursor = Cursor {
-        rest: text,
-        fields: 0,
+/// A sentence: the field does not exist, or it is a union or something else without a value of its own.
+pub fn inferred(layout: &Layout, path: &str) -> Result<DataType, String> {
+    let Some(found) = layout.field(path) else {
+        let paths = layout.paths();
+        let known: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let near = super::names::did_you_mean(path, &known, "it has");
+        return Err(format!(
+            "`struct {}` has no field `{path}`{near}",
+            layout.name
+        ));
     };
-    let result = cursor.data_type(0).and_then(|data_type| {
-        cursor.space();
-        if cursor.rest.is_empty() {
-            Ok(data_type)
-        } else {
-            Err(format!("`{}` is left over", cursor.rest))
-        }
-    });
-    result.map_err(|reason| TypeError {
-        text: text.to_owned(),
-        reason,
+    field_type(found.field).ok_or_else(|| {
+        let why = match found.field.ty {
+            FieldType::Union(_) => "is a union: name one of its members",
+            _ => "has no type that a column can have",
+        };
+        format!("the field `{path}` of `struct {}` {why}", layout.name)
     })
 }
 
-/// The text of a type, as [`parse_type`] reads it.
-#[must_use]
-pub fn type_text(data_type: &DataType) -> String {
+fn field_type(field: &Field) -> Option<DataType> {
+    match (field.bit_size, &field.ty) {
+        (_, FieldType::Bool) => Some(DataType::Bool),
+        (Some(bits), FieldType::Int { signed } | FieldType::Enum { signed, .. }) => {
+            integer(bits.div_ceil(8).checked_next_power_of_two()?, *signed)
+        }
+        (Some(bits), FieldType::Char) => integer(bits.div_ceil(8), true),
+        (Some(_), _) => None,
+        (None, ty) => value_type(ty, field.size),
+    }
+}
+
+fn value_type(ty: &FieldType, size: u32) -> Option<DataType> {
+    match ty {
+        FieldType::Int { signed } | FieldType::Enum { signed, .. } => integer(size, *signed),
+        FieldType::Bool => Some(DataType::Bool),
+        FieldType::Char => Some(DataType::I8),
+        FieldType::Float if size == 4 => Some(DataType::F32),
+        FieldType::Float if size == 8 => Some(DataType::F64),
+        FieldType::Pointer => Some(DataType::U64),
+        FieldType::Array { element, .. } => element_type(element),
+        FieldType::Struct(layout) => {
+            let mut fields = Vec::new();
+            struct_fields(layout, &mut fields)?;
+            (!fields.is_empty()).then_some(DataType::Struct(fields))
+        }
+        FieldType::Float | FieldType::Union(_) | FieldType::Unknown => None,
+    }
+}
+
+fn element_type(element: &Element) -> Option<DataType> {
+    match (&element.ty, element.size) {
+        (FieldType::Char, _) => Some(DataType::Text),
+        (FieldType::Int { signed: false }, 1) => Some(DataType::Bytes),
+        (ty, size) => value_type(ty, size).map(|item| DataType::List(Box::new(item))),
+    }
+}
+
+/// Anonymous structs lend their fields to the struct around them, as in C.
+fn struct_fields(layout: &Layout, fields: &mut Vec<(String, DataType)>) -> Option<()> {
+    for field in &layout.fields {
+        match &field.ty {
+            FieldType::Struct(inner) if field.name.is_empty() => struct_fields(inner, fields)?,
+            // Padding: an unnamed bitfield.
+            _ if field.name.is_empty() && field.bit_size.is_some() => {}
+            _ if field.name.is_empty() => return None,
+            _ => fields.push((field.name.clone(), field_type(field)?)),
+        }
+    }
+    Some(())
+}
+
+fn integer(size: u32, signed: bool) -> Option<DataType> {
+    match (size, signed) {
+        (1, true) => Some(DataType::I8),
+        (2, true) => Some(DataType::I16),
+        (4, true) => Some(DataType::I32),
+        (8, true) => Some(DataType::I64),
+        (1, false) => Some(DataType::U8),
+        (2, false) => Some(DataType::U16),
+        (4, false) => Some(DataType::U32),
+        (8, false) => Some(DataType::U64),
+        _ => None,
+    }
+}
+
+/// Bytes and sign of an integer type.
+fn width(data_type: &DataType) -> Option<(u8, bool)> {
     match data_type {
-        DataType::List(item) => format!("list<{}>", type_text(item)),
-        DataType::Struct(fields) => {
-            let mut text = String::from("struct<");
-            for (i, (name, field)) in fields.iter().enumerate() {
-                // Writing to a String can't fail.
-                let _ = write!(
-                    text,
-                    "{}{name}: {}",
-                    if i > 0 { ", " } else { "" },
-                    type_text(field)
-                );
-            }
-            text.push('>');
-            text
-        }
-        scalar => SCALARS
-            .iter()
-            .find(|(_, ty)| ty == scalar)
-            .map_or("bytes", |(name, _)| name)
-            .to_owned(),
+        DataType::I8 => Some((1, true)),
+        DataType::I16 => Some((2, true)),
+        DataType::I32 => Some((4, true)),
+        DataType::I64 => Some((8, true)),
+        DataType::U8 => Some((1, false)),
+        DataType::U16 => Some((2, false)),
+        DataType::U32 => Some((4, false)),
+        DataType::U64 => Some((8, false)),
+        _ => None,
     }
 }
 
-struct Cursor<'a> {
-    rest: &'a str,
-    fields: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn space(&mut self) {
-        self.rest = self.rest.trim_start();
-    }
-
-    fn word(&mut self) -> &'a str {
-        self.space();
-        let end = self
-            .rest
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .unwrap_or(self.rest.len());
-        let (word, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        word
-    }
-
-    fn eat(&mut self, mark: char) -> bool {
-        self.space();
-        match self.rest.strip_prefix(mark) {
-            Some(rest) => {
-                self.rest = rest;
-                true
+/// Whether a field of type `from` can be shown as `to`: the same; an integer of the same or a larger size; an integer
+/// as bool; text, bytes and lists of 8-bit integers as one another; lists by their items.
+pub(super) fn converts(from: &DataType, to: &DataType) -> bool {
+    let bytes = |ty: &DataType| match ty {
+        DataType::Text | DataType::Bytes => true,
+        DataType::List(item) => matches!(**item, DataType::I8 | DataType::U8),
+        _ => false,
+    };
+    match (from, to) {
+        (from, to) if from == to || bytes(from) && bytes(to) => true,
+        (DataType::List(from), DataType::List(to)) => converts(from, to),
+        (from, DataType::Bool) => width(from).is_some(),
+        (DataType::Bool, to) => width(to).is_some(),
+        (from, to) => match (width(from), width(to)) {
+            // A larger signed type would make large unsigned values of the same size negative: only same size may
+            // change its sign, since the eBPF side then meant it so.
+            (Some((from, from_signed)), Some((to, to_signed))) => {
+                from == to || from < to && (to_signed || !from_signed)
             }
-            None => false,
-        }
-    }
-
-    fn expect(&mut self, mark: char, after: &str) -> Result<(), String> {
-        if self.eat(mark) {
-            Ok(())
-        } else {
-            Err(format!("`{mark}` is missing after {after}"))
-        }
-    }
-
-    fn data_type(&mut self, depth: usize) -> Result<DataType, String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("nested more than {MAX_DEPTH} deep"));
-        }
-        match self.word() {
-            "" => Err("a type's name is missing".to_owned()),
-            "list" => {
-                self.expect('<', "`list`")?;
-                let item = self.data_type(depth + 1)?;
-                self.expect('>', "the list's type")?;
-                Ok(DataType::List(Box::new(item)))
-            }
-            "struct" => {
-                self.expect('<', "`struct`")?;
-                let mut fields: Vec<(String, DataType)> = Vec::new();
-                loop {
-                    let name = self.word();
-                    if !is_identifier(name) {
-                        return Err(format!(
-                            "`{name}` is not a field's name: lower-case letters, digits and `_`"
-                        ));
-                    }
-                    if fields.iter().any(|(other, _)| other == name) {
-                        return Err(format!("the field `{name}` stands there twice"));
-                    }
-                    self.expect(':', &format!("the field `{name}`"))?;
-                    self.fields += 1;
-                    if self.fields > MAX_FIELDS {
-                        return Err(format!("more than {MAX_FIELDS} fields"));
-                    }
-                    fields.push((name.to_owned(), self.data_type(depth + 1)?));
-                    if !self.eat(',') {
-                        break;
-                    }
-                }
-                self.expect('>', "the last field")?;
-                Ok(DataType::Struct(fields))
-            }
-            word => SCALARS
-                .iter()
-                .find(|(name, _)| *name == word)
-                .map(|(_, ty)| ty.clone())
-                .ok_or_else(|| {
-                    let near = did_you_mean(word, NAMES, "known are");
-                    format!("unknown name `{word}`{near}")
-                }),
-        }
+            _ => false,
+        },
     }
 }
 
 /// The type in the manifest, as text.
 pub(super) mod serde_option {
-    use super::{DataType, Deserialize, Deserializer, Serializer, parse_type, type_text};
+    use super::{DataType, Deserialize, Deserializer, Serializer, parse};
 
     pub fn serialize<S: Serializer>(
         value: &Option<DataType>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         match value {
-            Some(data_type) => serializer.serialize_str(&type_text(data_type)),
+            Some(data_type) => serializer.collect_str(data_type),
             None => serializer.serialize_none(),
         }
     }
@@ -214,9 +212,7 @@ pub(super) mod serde_option {
         deserializer: D,
     ) -> Result<Option<DataType>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse_type(&text)
-            .map(Some)
-            .map_err(serde::de::Error::custom)
+        parse(&text).map(Some).map_err(serde::de::Error::custom)
     }
 }
 
@@ -232,51 +228,154 @@ pub(super) fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 mod tests {
     use super::*;
 
-    #[test]
-    fn types_read_back_as_they_are_written() {
-        for text in [
-            "bool",
-            "u8",
-            "f64",
-            "text",
-            "list<list<bytes>>",
-            "struct<a: u8, b: list<struct<c: text>>>",
-        ] {
-            assert_eq!(type_text(&parse_type(text).unwrap()), text);
+    fn field(name: &str, bit_offset: u32, size: u32, ty: FieldType) -> Field {
+        Field {
+            name: name.to_owned(),
+            bit_offset,
+            bit_size: None,
+            size,
+            ty,
+            typedefs: Vec::new(),
         }
-        assert_eq!(
-            parse_type(" struct < port : u16 , to : list < i8 > > ").unwrap(),
-            DataType::Struct(vec![
-                ("port".to_owned(), DataType::U16),
-                ("to".to_owned(), DataType::List(Box::new(DataType::I8)))
-            ])
-        );
+    }
+
+    fn array(ty: FieldType, size: u32, len: u32) -> FieldType {
+        FieldType::Array {
+            element: Box::new(Element {
+                size,
+                ty,
+                typedefs: Vec::new(),
+            }),
+            len,
+        }
     }
 
     #[test]
     fn wrong_types_say_what_is_wrong() {
-        let reason = |text: &str| parse_type(text).unwrap_err().to_string();
-        assert_eq!(
-            reason("txt"),
-            "`txt` is not a type: unknown name `txt`: did you mean `text`?"
+        assert_eq!(parse("txt").unwrap_err(), one_of("txt", NAMES));
+        assert!(
+            parse("txt")
+                .unwrap_err()
+                .ends_with("; did you mean `text`?")
         );
         assert_eq!(
-            reason("list"),
-            "`list` is not a type: `<` is missing after `list`"
+            parse("struct<a-b: u8>").unwrap_err(),
+            "`a-b` can't be a field's name in a type: lower-case letters, digits and `_`, beginning with a letter"
+        );
+        assert!(
+            parse(&"list<".repeat(2000))
+                .unwrap_err()
+                .starts_with("10000 bytes is too long")
+        );
+    }
+
+    #[test]
+    fn types_follow_the_struct() {
+        let int = |signed| FieldType::Int { signed };
+        let inner = Layout {
+            name: "inner".to_owned(),
+            size: 8,
+            fields: vec![
+                field("a", 0, 4, int(true)),
+                field(
+                    "b",
+                    32,
+                    4,
+                    FieldType::Enum {
+                        signed: false,
+                        variants: vec![],
+                    },
+                ),
+            ],
+        };
+        let mut bits = field("bits", 0, 4, int(false));
+        bits.bit_size = Some(17);
+        let mut flag = field("flag", 0, 1, FieldType::Bool);
+        flag.bit_size = Some(1);
+        let layout = Layout {
+            name: "event".to_owned(),
+            size: 200,
+            fields: vec![
+                field("pid", 0, 4, int(false)),
+                field("error", 0, 8, int(true)),
+                field("comm", 0, 16, array(FieldType::Char, 1, 16)),
+                field("address", 0, 16, array(int(false), 1, 16)),
+                field("slots", 0, 16, array(int(false), 8, 2)),
+                field("", 0, 8, FieldType::Struct(inner.clone())),
+                field("named", 0, 8, FieldType::Struct(inner)),
+                field(
+                    "any",
+                    0,
+                    8,
+                    FieldType::Union(Layout {
+                        name: String::new(),
+                        size: 8,
+                        fields: vec![field("one", 0, 8, FieldType::Float)],
+                    }),
+                ),
+                field("pointer", 0, 8, FieldType::Pointer),
+                bits,
+                flag,
+                field("wide", 0, 16, int(false)),
+                field("tail", 0, 0, array(FieldType::Char, 1, 0)),
+            ],
+        };
+        let of = |path: &str| inferred(&layout, path).map(|ty| ty.to_string());
+        for (path, ty) in [
+            ("pid", "u32"),
+            ("error", "i64"),
+            ("comm", "text"),
+            ("address", "bytes"),
+            ("slots", "list<u64>"),
+            ("a", "i32"),
+            ("named.b", "u32"),
+            ("named", "struct<a: i32, b: u32>"),
+            ("any.one", "f64"),
+            ("pointer", "u64"),
+            ("bits", "u32"),
+            ("flag", "bool"),
+            ("tail", "text"),
+        ] {
+            assert_eq!(of(path).as_deref(), Ok(ty), "{path}");
+        }
+        assert_eq!(
+            of("pdi").unwrap_err(),
+            "`struct event` has no field `pdi`: did you mean `pid`?"
         );
         assert_eq!(
-            reason("list<u8"),
-            "`list<u8` is not a type: `>` is missing after the list's type"
-        );
-        assert_eq!(reason("u8 u9"), "`u8 u9` is not a type: `u9` is left over");
-        assert_eq!(
-            reason("struct<a: u8, a: u8>"),
-            "`struct<a: u8, a: u8>` is not a type: the field `a` stands there twice"
+            of("any").unwrap_err(),
+            "the field `any` of `struct event` is a union: name one of its members"
         );
         assert_eq!(
-            reason("struct<>"),
-            "`struct<>` is not a type: `` is not a field's name: lower-case letters, digits and `_`"
+            of("wide").unwrap_err(),
+            "the field `wide` of `struct event` has no type that a column can have"
         );
-        assert!(reason(&"list<".repeat(20)).ends_with("nested more than 8 deep"));
+    }
+
+    #[test]
+    fn only_types_that_keep_the_value_convert() {
+        let converts =
+            |from: &str, to: &str| converts(&from.parse().unwrap(), &to.parse().unwrap());
+        for (from, to) in [
+            ("u32", "i32"),
+            ("u8", "u64"),
+            ("u32", "i64"),
+            ("u8", "bool"),
+            ("bytes", "text"),
+            ("list<u32>", "list<u64>"),
+            ("list<i8>", "bytes"),
+        ] {
+            assert!(converts(from, to), "{from} {to}");
+        }
+        for (from, to) in [
+            ("u64", "u32"),
+            ("i32", "u64"),
+            ("u32", "text"),
+            ("text", "u8"),
+            ("f32", "f64"),
+            ("list<u64>", "list<u32>"),
+        ] {
+            assert!(!converts(from, to), "{from} {to}");
+        }
     }
 }

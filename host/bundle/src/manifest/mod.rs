@@ -11,13 +11,19 @@ mod error;
 mod names;
 mod params;
 mod place;
+mod resolve;
+mod variable;
 mod yaml;
 
-pub use datatype::{TypeError, parse_type, type_text};
+pub use datatype::inferred;
 pub use error::{ManifestError, Problem};
 pub use names::{HOST_FLAGS, RESERVED_WORDS};
 pub use params::ParamError;
 pub use place::{Place, Places};
+pub use resolve::{
+    ColumnSource, Resolved, ResolvedMap, ResolvedParam, ResolvedProgram, ResolvedSource,
+    ResolvedTable, map_kind,
+};
 
 use ig_table::{DataType, Kind};
 use schemars::JsonSchema;
@@ -107,7 +113,7 @@ pub struct Column {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// The type of a value: `bool`, `i8` to `i64`, `u8` to `u64`, `f32`, `f64`, `text`, `bytes`, `list<T>` or
-    /// `struct<name: T, ...>`. Required without `field`; with it, the struct's own type is the default.
+    /// `struct<name: T, ...>` (in quotes, because of the `: `). Required without `field`; with it, the struct's own type is the default.
     #[serde(
         default,
         rename = "type",
@@ -304,3 +310,6 @@ impl Manifest {
 pub fn json_schema() -> serde_json::Value {
     schemars::schema_for!(Manifest).to_value()
 }
+
+#[cfg(test)]
+mod tests;

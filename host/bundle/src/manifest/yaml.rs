@@ -94,7 +94,14 @@ impl<'a> Reader<'a> {
                     line: error.marker().line(),
                     column: error.marker().col() + 1,
                 };
-                self.error(Some(place), format!("not YAML: {}", error.info()))
+                let info = error.info();
+                // The usual way to get there: a type such as `struct<a: u8>` without quotes.
+                let hint = if info.starts_with("mapping values are not allowed") {
+                    ": a text that holds `: ` needs quotes"
+                } else {
+                    ""
+                };
+                self.error(Some(place), format!("not YAML: {info}{hint}"))
             }
             None => self.error(None, "the text ends too early"),
         }
