@@ -19,7 +19,7 @@ mod variables;
 
 pub use core_relocations::{CoreRelocation, RelocationKind};
 pub use maps::Map;
-pub(crate) use nearest::nearest;
+pub use nearest::nearest;
 pub use object::{Object, ObjectError, Tracer};
 pub use programs::{Hook, Program};
 pub use variables::Variable;

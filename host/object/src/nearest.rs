@@ -1,7 +1,7 @@
 //! The name that was probably meant.
 
 /// The candidate with the fewest edits to `name`, if it is near enough to be a slip of the fingers.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     let limit = (name.len() / 3).clamp(1, 4);
     candidates
         .filter(|candidate| !candidate.is_empty() && candidate.len().abs_diff(name.len()) <= limit)
