@@ -7,7 +7,9 @@
 //! Nothing here needs privileges or the kernel, and nothing here is unsafe code.
 
 pub mod buffers;
+mod cells;
 mod decimal;
+pub mod json;
 pub mod kinds;
 pub mod names;
 pub mod schema;

@@ -372,6 +372,14 @@ pub enum RowsError {
         /// Arrow's name of what was given.
         got: String,
     },
+    /// More than 2 GiB at once, which offsets of 32 bits can't address.
+    #[error("table {table}: {bytes} bytes of rows at once, the most are 2 GiB")]
+    Large {
+        /// The table's name.
+        table: String,
+        /// How many bytes.
+        bytes: usize,
+    },
 }
 
 impl Rows {

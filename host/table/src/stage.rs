@@ -42,10 +42,18 @@ impl Stage {
     /// Adds what one emit brought: `rows` rows, a column by its index or `None`.
     ///
     /// # Errors
-    /// When the arrays are not rows of the table; nothing is added then.
+    /// When the arrays are not rows of the table, or when more than 2 GiB would be staged; nothing
+    /// is added then.
     pub fn push(&mut self, rows: usize, columns: Vec<Option<ArrayRef>>) -> Result<(), RowsError> {
         let checked = Rows::new(Arc::clone(&self.table), columns, rows, 0)?;
-        self.bytes = self.bytes.saturating_add(Self::cost(rows, checked.bytes()));
+        let bytes = self.bytes.saturating_add(Self::cost(rows, checked.bytes()));
+        if i32::try_from(bytes).is_err() {
+            return Err(RowsError::Large {
+                table: self.table.name.clone(),
+                bytes,
+            });
+        }
+        self.bytes = bytes;
         self.emits.push(Emit {
             rows,
             columns: checked.columns,
@@ -129,12 +137,14 @@ impl Stage {
         let mut joined = MutableArrayData::new(sources, has_gap, len);
         let mut source = 0;
         for (rows, data) in &parts {
-            if data.is_some() {
-                joined.extend(source, 0, *rows);
+            let extended = if data.is_some() {
                 source += 1;
+                joined.try_extend(source - 1, 0, *rows)
             } else {
-                joined.extend_nulls(*rows);
-            }
+                joined.try_extend_nulls(*rows)
+            };
+            // Offsets overflow at 2 GiB, and `push` stays below that.
+            extended.ok()?;
         }
         Some(make_array(joined.freeze()))
     }

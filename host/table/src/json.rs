@@ -1,0 +1,430 @@
+//! Rows as JSON, one object a line.
+//!
+//! - The object's keys are the selected columns, in their order. Every key is always there; a value
+//!   that is not known is `null`.
+//! - Numbers are plain numbers, also above 2^53: readers that keep numbers as f64 have to mind. A
+//!   float that is not finite is `null`.
+//! - `text` is a string; bytes in it that are not UTF-8 are `\xNN` (in the file: `"\\xff"`),
+//!   unambiguously: see [`crate::text`]. Beside what JSON wants escaped, characters that a
+//!   terminal obeys or that hide are `\uNNNN`; a JSON reader sees no difference.
+//! - `bytes` is a string of two lower-case hex digits a byte.
+//! - Lists are arrays, structs are objects.
+//! - Kinds: see [`Kind`].
+//!
+//! With [`JsonWriter::pretty`] the same values stand indented by two spaces, an item a line.
+
+mod line;
+mod pretty;
+
+use crate::cells::{Cells, Values, Wholes, items};
+use crate::kinds::Kind;
+use crate::kinds::words::{Whole, Words};
+use crate::schema::{DataType, Rows, Table};
+use crate::time::{RFC3339_LEN, Utc};
+use line::Line;
+
+/// Writes rows as JSON lines.
+#[derive(Debug)]
+pub struct JsonWriter {
+    /// The selected columns and their indexes in the table.
+    nodes: Vec<(usize, Node)>,
+    state: State,
+    /// Bytes that rows took so far, for the next guess.
+    bytes_per_row: usize,
+    /// Compact lines, when they are to be made pretty.
+    compact: Option<Vec<u8>>,
+}
+
+/// What all columns share.
+#[derive(Debug)]
+struct State {
+    words: Words,
+    clock: Utc,
+    wall_offset: i64,
+    /// Where a word is made before it is escaped.
+    word: String,
+}
+
+/// One column, or one level inside of one: what is the same for all batches.
+#[derive(Debug)]
+struct Node {
+    /// `{"name":` or `,"name":`; empty in a list.
+    key: Key,
+    kind: Kind,
+    words: WordCache,
+    /// Of a list: the item. Of a struct: its fields.
+    inner: Vec<Node>,
+}
+
+/// A key with its punctuation, escaped.
+#[derive(Debug)]
+struct Key {
+    /// The first bytes, copied whole.
+    start: [u8; 32],
+    len: usize,
+    /// All bytes, when they are more.
+    long: Option<Box<[u8]>>,
+}
+
+impl JsonWriter {
+    /// A writer for the columns `selected` of a table, by index; an index outside is left out.
+    #[must_use]
+    pub fn new(table: &Table, selected: &[usize], words: Words) -> Self {
+        let mut nodes: Vec<(usize, Node)> = Vec::with_capacity(selected.len());
+        for index in selected {
+            if let Some(column) = table.columns.get(*index) {
+                let key = Key::new(nodes.is_empty(), &column.name);
+                nodes.push((*index, Node::new(key, &column.data_type, column.kind)));
+            }
+        }
+        let state = State {
+            words,
+            clock: Utc::new(),
+            wall_offset: 0,
+            word: String::with_capacity(64),
+        };
+        let bytes_per_row = 32 * selected.len();
+        Self {
+            nodes,
+            state,
+            bytes_per_row,
+            compact: None,
+        }
+    }
+
+    /// The same, indented.
+    #[must_use]
+    pub fn pretty(table: &Table, selected: &[usize], words: Words) -> Self {
+        Self {
+            compact: Some(Vec::new()),
+            ..Self::new(table, selected, words)
+        }
+    }
+
+    /// Adds a line for each row at the end of `out`; with [`JsonWriter::pretty`] several lines.
+    ///
+    /// Allocates for the batch and for `out`, not for a row.
+    pub fn write(&mut self, rows: &Rows, out: &mut Vec<u8>) {
+        match self.compact.take() {
+            None => self.write_compact(rows, out),
+            Some(mut compact) => {
+                compact.clear();
+                self.write_compact(rows, &mut compact);
+                pretty::write(&compact, out);
+                self.compact = Some(compact);
+            }
+        }
+    }
+
+    fn write_compact(&mut self, rows: &Rows, out: &mut Vec<u8>) {
+        let Self {
+            nodes,
+            state,
+            bytes_per_row,
+            compact: _,
+        } = self;
+        state.wall_offset = rows.wall_offset;
+        let mut columns: Vec<(&mut Node, Cells<'_>)> = nodes
+            .iter_mut()
+            .map(|(index, node)| {
+                let array = rows.columns.get(*index).and_then(Option::as_deref);
+                let cells = match rows.table.columns.get(*index) {
+                    Some(column) => Cells::new(&column.data_type, array, rows.len),
+                    None => Cells::new(&DataType::Bool, None, 0),
+                };
+                (node, cells)
+            })
+            .collect();
+        let start = out.len();
+        let mut at = start;
+        out.resize(start + rows.len * *bytes_per_row + SLACK, 0);
+        for row in 0..rows.len {
+            loop {
+                let mut line = Line::new(out, at);
+                object(&mut line, &mut columns, state, row);
+                if !line.full() {
+                    at = line.at();
+                    break;
+                }
+                let left = (rows.len - row) * *bytes_per_row;
+                out.resize(out.len() + left + out.len() / 2 + SLACK, 0);
+            }
+        }
+        out.truncate(at);
+        if let Some(mean) = (at - start).checked_div(rows.len) {
+            *bytes_per_row = mean + mean / 16 + 1;
+        }
+    }
+}
+
+/// Room that fixed-length copies may touch behind the last line.
+const SLACK: usize = 256;
+
+impl Node {
+    fn new(key: Key, ty: &DataType, kind: Kind) -> Self {
+        let inner = match ty {
+            DataType::List(item) => vec![Self::new(Key::none(), item, kind)],
+            DataType::Struct(fields) => fields
+                .iter()
+                .enumerate()
+                .map(|(i, (name, ty))| Self::new(Key::new(i == 0, name), ty, Kind::None))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let kind = if kind.accepts(ty) { kind } else { Kind::None };
+        Self {
+            key,
+            kind,
+            words: WordCache::default(),
+            inner,
+        }
+    }
+}
+
+impl Key {
+    fn new(first: bool, name: &str) -> Self {
+        // Six bytes is the longest that one byte becomes.
+        let mut bytes = vec![0; name.len() * 6 + 8];
+        let mut line = Line::new(&mut bytes, 0);
+        line.bytes(if first { b"{\"" } else { b",\"" });
+        line.escaped(name.as_bytes());
+        line.bytes(b"\":");
+        let len = line.at();
+        bytes.truncate(len);
+        let mut start = [0; 32];
+        for (to, from) in start.iter_mut().zip(&bytes) {
+            *to = *from;
+        }
+        let long = (len > start.len()).then(|| bytes.into_boxed_slice());
+        Self { start, len, long }
+    }
+
+    fn none() -> Self {
+        Self {
+            start: [0; 32],
+            len: 0,
+            long: None,
+        }
+    }
+
+    #[inline(always)]
+    fn write(&self, line: &mut Line<'_>) {
+        match &self.long {
+            None => line.fill::<32>(|window| {
+                *window = self.start;
+                self.len
+            }),
+            Some(long) => line.bytes(long),
+        }
+    }
+}
+
+#[inline]
+fn object(
+    line: &mut Line<'_>,
+    columns: &mut [(&mut Node, Cells<'_>)],
+    state: &mut State,
+    row: usize,
+) {
+    if columns.is_empty() {
+        line.byte(b'{');
+    }
+    for (node, cells) in columns {
+        node.key.write(line);
+        value(line, node, cells, state, row);
+    }
+    line.bytes(b"}\n");
+}
+
+#[inline(always)]
+fn value(line: &mut Line<'_>, node: &mut Node, cells: &Cells<'_>, state: &mut State, row: usize) {
+    if cells.is_null(row) {
+        return line.bytes(b"null");
+    }
+    match &cells.values {
+        Values::Whole(values) => whole(line, node, *values, state, row),
+        Values::Text(text) => {
+            line.byte(b'"');
+            let (start, end) = text.range(row);
+            if text.clean {
+                line.part(text.data(), start, end);
+            } else {
+                one_text(line, text.get(row));
+            }
+            line.byte(b'"');
+        }
+        _ => other(line, node, cells, state, row),
+    }
+}
+
+#[inline(always)]
+fn whole(line: &mut Line<'_>, node: &mut Node, values: Wholes<'_>, state: &mut State, row: usize) {
+    match node.kind {
+        Kind::Timestamp => {
+            let wall = values.get(row).wide() + i128::from(state.wall_offset);
+            let text = state.clock.write(wall);
+            line.fill::<40>(|window| {
+                let [quote, rest @ ..] = window;
+                *quote = b'"';
+                if let Some(place) = rest.first_chunk_mut() {
+                    *place = text;
+                }
+                rest[RFC3339_LEN] = b'"';
+                RFC3339_LEN + 2
+            });
+        }
+        Kind::OpenFlags | Kind::FileMode | Kind::Hex => {
+            let word = node.words.get(node.kind, values.bits(row).into(), state);
+            line.part(word.text, 0, word.len);
+        }
+        Kind::Errno | Kind::User => {
+            let word = node.words.get(node.kind, values.get(row), state);
+            line.part(word.text, 0, word.len);
+        }
+        _ => {
+            let Whole {
+                negative,
+                magnitude,
+            } = values.get(row);
+            line.number(negative, magnitude);
+        }
+    }
+}
+
+/// A text of a column in which some need escapes.
+#[inline(never)]
+fn one_text(line: &mut Line<'_>, text: &[u8]) {
+    if crate::cells::is_clean(text) {
+        line.bytes(text);
+    } else {
+        line.escaped(text);
+    }
+}
+
+#[inline(never)]
+fn other(line: &mut Line<'_>, node: &mut Node, cells: &Cells<'_>, state: &mut State, row: usize) {
+    match &cells.values {
+        Values::Bool(values) => {
+            let value = row < values.len() && values.value(row);
+            line.bytes(if value { b"true" } else { b"false" });
+        }
+        Values::F32(values) => float(line, crate::cells::at(values, row)),
+        Values::F64(values) => float(line, crate::cells::at(values, row)),
+        Values::Bytes(values) => {
+            line.byte(b'"');
+            for byte in values.get(row) {
+                line.bytes(&crate::text::hex(*byte));
+            }
+            line.byte(b'"');
+        }
+        Values::List {
+            offsets,
+            items: cells,
+        } => {
+            line.byte(b'[');
+            if let Some(node) = node.inner.first_mut() {
+                for (i, item) in items(offsets, row).enumerate() {
+                    if i > 0 {
+                        line.byte(b',');
+                    }
+                    value(line, node, cells, state, item);
+                }
+            }
+            line.byte(b']');
+        }
+        Values::Struct(fields) => {
+            for (node, (_, cells)) in node.inner.iter_mut().zip(fields) {
+                node.key.write(line);
+                value(line, node, cells, state, row);
+            }
+            line.byte(b'}');
+        }
+        // Whole numbers and text are written by the caller.
+        Values::Unknown | Values::Whole(_) | Values::Text(_) => line.bytes(b"null"),
+    }
+}
+
+fn float<F: zmij::Float + Into<f64>>(line: &mut Line<'_>, value: F) {
+    let wide: f64 = value.into();
+    if wide.is_finite() {
+        line.bytes(zmij::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        line.bytes(b"null");
+    }
+}
+
+/// The words of numbers seen lately, as JSON: a column has few different flags, errors and users.
+#[derive(Debug, Default)]
+struct WordCache {
+    entries: [Option<Word>; 16],
+}
+
+#[derive(Debug)]
+struct Word {
+    of: Whole,
+    len: usize,
+    /// Longer than the word, so that it is copied at once.
+    text: Vec<u8>,
+}
+
+struct Found<'a> {
+    text: &'a [u8],
+    len: usize,
+}
+
+impl WordCache {
+    #[inline(always)]
+    fn get(&mut self, kind: Kind, of: Whole, state: &mut State) -> Found<'_> {
+        let slot = (of.magnitude.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as usize & 15;
+        let entry = &mut self.entries[slot];
+        if !matches!(entry, Some(word) if word.of == of) {
+            *entry = Some(Word::new(kind, of, state));
+        }
+        match entry {
+            Some(word) => Found {
+                text: &word.text,
+                len: word.len,
+            },
+            None => Found {
+                text: b"null",
+                len: 4,
+            },
+        }
+    }
+}
+
+impl Word {
+    #[cold]
+    fn new(kind: Kind, of: Whole, state: &mut State) -> Self {
+        state.word.clear();
+        if !state.words.push(kind, of, &mut state.word) {
+            return Self {
+                of,
+                len: 4,
+                text: pad(b"null".to_vec()),
+            };
+        }
+        let mut text = vec![0; state.word.len() * 6 + 2];
+        let mut line = Line::new(&mut text, 0);
+        line.byte(b'"');
+        line.escaped(state.word.as_bytes());
+        line.byte(b'"');
+        let len = line.at();
+        text.truncate(len);
+        Self {
+            of,
+            len,
+            text: pad(text),
+        }
+    }
+}
+
+fn pad(mut text: Vec<u8>) -> Vec<u8> {
+    let copied = if text.len() <= 32 {
+        32
+    } else {
+        text.len().next_multiple_of(64)
+    };
+    text.resize(copied, 0);
+    text
+}
