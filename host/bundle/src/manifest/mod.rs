@@ -15,6 +15,7 @@ mod resolve;
 mod variable;
 mod yaml;
 
+pub(crate) use check::version;
 pub use datatype::inferred;
 pub use error::{ManifestError, Problem};
 pub use names::{HOST_FLAGS, RESERVED_WORDS};
