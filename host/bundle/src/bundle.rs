@@ -2,7 +2,7 @@
 
 use crate::component::Component;
 use crate::manifest::{Manifest, Resolved, version};
-use crate::oci::{Architecture, Archive, BundleError, Contents};
+use crate::oci::{Arch, Archive, BundleError, Contents};
 use ig_object::Object;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub struct Bundle {
     /// The manifest's text.
     pub manifest_text: String,
     /// Whose the object is.
-    pub architecture: Architecture,
+    pub architecture: Arch,
     /// The eBPF object's bytes.
     pub object: Vec<u8>,
     /// The guest's bytes, if the gadget has one.
@@ -34,7 +34,7 @@ impl Bundle {
     ///
     /// Anything that [`Archive::open`] refuses; nothing for this architecture; a wrong manifest; a newer host needed;
     /// an eBPF object or component that does not fit the manifest.
-    pub fn open(path: &Path, architecture: Architecture) -> Result<Self, BundleError> {
+    pub fn open(path: &Path, architecture: Arch) -> Result<Self, BundleError> {
         Self::of(
             &path.display().to_string(),
             Archive::open(path)?,
@@ -47,15 +47,11 @@ impl Bundle {
     /// # Errors
     ///
     /// As [`Bundle::open`].
-    pub fn parse(
-        name: &str,
-        bytes: &[u8],
-        architecture: Architecture,
-    ) -> Result<Self, BundleError> {
+    pub fn parse(name: &str, bytes: &[u8], architecture: Arch) -> Result<Self, BundleError> {
         Self::of(name, Archive::parse(name, bytes)?, architecture)
     }
 
-    fn of(name: &str, archive: Archive, architecture: Architecture) -> Result<Self, BundleError> {
+    fn of(name: &str, archive: Archive, architecture: Arch) -> Result<Self, BundleError> {
         let Some(platform) = archive
             .platforms
             .iter()
@@ -121,7 +117,7 @@ impl Contents {
     /// # Errors
     ///
     /// As [`Bundle::open`].
-    pub fn bundle(&self, name: &str, architecture: Architecture) -> Result<Bundle, BundleError> {
+    pub fn bundle(&self, name: &str, architecture: Arch) -> Result<Bundle, BundleError> {
         Bundle::parse(name, &self.archive(name)?.0, architecture)
     }
 }
@@ -177,7 +173,7 @@ fn min_host(
 pub(crate) fn check(
     name: &str,
     manifest: &Manifest,
-    architecture: Architecture,
+    architecture: Arch,
     object: &[u8],
     component: Option<&[u8]>,
 ) -> Result<(), BundleError> {
@@ -201,7 +197,7 @@ pub(crate) fn check(
 
 pub(crate) fn parse_object<'a>(
     name: &str,
-    architecture: Architecture,
+    architecture: Arch,
     bytes: &'a [u8],
 ) -> Result<Object<'a>, BundleError> {
     Object::parse(bytes).map_err(|source| BundleError::Object {

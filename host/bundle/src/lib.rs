@@ -6,14 +6,16 @@
 //! - [`oci`]: the file around a gadget's parts, read and written;
 //! - [`component`]: what a guest imports and exports;
 //! - [`Bundle`]: the parts for one architecture, checked against each other;
+//! - [`inspect`]: everything in a bundle;
 //! - [`build`]: from a gadget's folder to its bundle.
 
 pub mod build;
 mod bundle;
 pub mod component;
+pub mod inspect;
 pub mod manifest;
 pub mod oci;
 
 pub use bundle::Bundle;
 pub use manifest::Manifest;
-pub use oci::{Architecture, BundleError};
+pub use oci::{Arch, BundleError};

@@ -64,12 +64,13 @@ fn bad_field(data_type: &DataType) -> Option<&str> {
 
 /// The type that the host gives the field at `path` (`a.b.c`) of a struct, when the manifest names none.
 ///
-/// Integers and enumerations keep size and sign; a bitfield becomes the smallest integer that holds it; arrays of
-/// `char` are text, of unsigned bytes bytes, of anything else lists; a struct by value is a struct.
+/// Integers, bitfields and enumerations have the size and sign of their declared type; arrays of `char` are text, of
+/// unsigned bytes bytes, of anything else lists; a struct or union by value is a struct of its members that have a
+/// value; an integer of 128 bits is bytes. The built-in decoder reads fields by the same rules.
 ///
 /// # Errors
 ///
-/// A sentence: the field does not exist, or it is a union or something else without a value of its own.
+/// A sentence: the field does not exist, or it has no value.
 pub fn inferred(layout: &Layout, path: &str) -> Result<DataType, String> {
     let Some(found) = layout.field(path) else {
         let paths = layout.paths();
@@ -81,21 +82,22 @@ pub fn inferred(layout: &Layout, path: &str) -> Result<DataType, String> {
         ));
     };
     field_type(found.field).ok_or_else(|| {
-        let why = match found.field.ty {
-            FieldType::Union(_) => "is a union: name one of its members",
-            _ => "has no type that a column can have",
-        };
-        format!("the field `{path}` of `struct {}` {why}", layout.name)
+        format!(
+            "the field `{path}` of `struct {}` has no type that a column can have",
+            layout.name
+        )
     })
 }
 
 fn field_type(field: &Field) -> Option<DataType> {
     match (field.bit_size, &field.ty) {
+        (Some(0), _) => None,
+        (Some(bits), _) if bits > 64 => None,
         (_, FieldType::Bool) => Some(DataType::Bool),
-        (Some(bits), FieldType::Int { signed } | FieldType::Enum { signed, .. }) => {
-            integer(bits.div_ceil(8).checked_next_power_of_two()?, *signed)
+        (Some(_), FieldType::Int { signed } | FieldType::Enum { signed, .. }) => {
+            integer(field.size, *signed)
         }
-        (Some(bits), FieldType::Char) => integer(bits.div_ceil(8), true),
+        (Some(_), FieldType::Char) => integer(field.size, true),
         (Some(_), _) => None,
         (None, ty) => value_type(ty, field.size),
     }
@@ -103,6 +105,7 @@ fn field_type(field: &Field) -> Option<DataType> {
 
 fn value_type(ty: &FieldType, size: u32) -> Option<DataType> {
     match ty {
+        FieldType::Int { .. } if size == 16 => Some(DataType::Bytes),
         FieldType::Int { signed } | FieldType::Enum { signed, .. } => integer(size, *signed),
         FieldType::Bool => Some(DataType::Bool),
         FieldType::Char => Some(DataType::I8),
@@ -110,12 +113,12 @@ fn value_type(ty: &FieldType, size: u32) -> Option<DataType> {
         FieldType::Float if size == 8 => Some(DataType::F64),
         FieldType::Pointer => Some(DataType::U64),
         FieldType::Array { element, .. } => element_type(element),
-        FieldType::Struct(layout) => {
+        FieldType::Struct(layout) | FieldType::Union(layout) => {
             let mut fields = Vec::new();
-            struct_fields(layout, &mut fields)?;
+            members(layout, &mut fields);
             (!fields.is_empty()).then_some(DataType::Struct(fields))
         }
-        FieldType::Float | FieldType::Union(_) | FieldType::Unknown => None,
+        FieldType::Float | FieldType::Unknown => None,
     }
 }
 
@@ -123,22 +126,22 @@ fn element_type(element: &Element) -> Option<DataType> {
     match (&element.ty, element.size) {
         (FieldType::Char, _) => Some(DataType::Text),
         (FieldType::Int { signed: false }, 1) => Some(DataType::Bytes),
+        (_, 0) => None,
         (ty, size) => value_type(ty, size).map(|item| DataType::List(Box::new(item))),
     }
 }
 
-/// Anonymous structs lend their fields to the struct around them, as in C.
-fn struct_fields(layout: &Layout, fields: &mut Vec<(String, DataType)>) -> Option<()> {
-    for field in &layout.fields {
-        match &field.ty {
-            FieldType::Struct(inner) if field.name.is_empty() => struct_fields(inner, fields)?,
-            // Padding: an unnamed bitfield.
-            _ if field.name.is_empty() && field.bit_size.is_some() => {}
-            _ if field.name.is_empty() => return None,
-            _ => fields.push((field.name.clone(), field_type(field)?)),
+/// Anonymous members lend their fields to the struct around them, as in C.
+fn members(layout: &Layout, fields: &mut Vec<(String, DataType)>) {
+    for member in &layout.fields {
+        match (member.name.as_str(), member.nested()) {
+            ("", Some(nested)) => members(nested, fields),
+            ("", None) => {} // padding
+            (name, _) => {
+                fields.extend(field_type(member).map(|data_type| (name.to_owned(), data_type)));
+            }
         }
     }
-    Some(())
 }
 
 fn integer(size: u32, signed: bool) -> Option<DataType> {
@@ -317,6 +320,7 @@ mod tests {
                 bits,
                 flag,
                 field("wide", 0, 16, int(false)),
+                field("nothing", 0, 0, FieldType::Unknown),
                 field("tail", 0, 0, array(FieldType::Char, 1, 0)),
             ],
         };
@@ -335,6 +339,8 @@ mod tests {
             ("bits", "u32"),
             ("flag", "bool"),
             ("tail", "text"),
+            ("any", "struct<one: f64>"),
+            ("wide", "bytes"),
         ] {
             assert_eq!(of(path).as_deref(), Ok(ty), "{path}");
         }
@@ -343,12 +349,8 @@ mod tests {
             "`struct event` has no field `pdi`: did you mean `pid`?"
         );
         assert_eq!(
-            of("any").unwrap_err(),
-            "the field `any` of `struct event` is a union: name one of its members"
-        );
-        assert_eq!(
-            of("wide").unwrap_err(),
-            "the field `wide` of `struct event` has no type that a column can have"
+            of("nothing").unwrap_err(),
+            "the field `nothing` of `struct event` has no type that a column can have"
         );
     }
 

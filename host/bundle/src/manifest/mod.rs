@@ -268,6 +268,33 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+impl ParamType {
+    /// Its name in a manifest.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::I64 => "i64",
+            Self::U64 => "u64",
+            Self::F64 => "f64",
+            Self::Text => "text",
+        }
+    }
+}
+
+impl Access {
+    /// Its name in a manifest.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lookup => "lookup",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::ReadAll => "read-all",
+        }
+    }
+}
+
 impl Manifest {
     /// Reads a manifest. `file` is the name that errors give the text, as the user would type it.
     ///

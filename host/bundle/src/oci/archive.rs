@@ -6,8 +6,8 @@ use super::documents::{
 };
 use super::tarball::{self, BLOBS, INDEX, LAYOUT, TarError};
 use super::{
-    ARTIFACT_TYPE, Architecture, BundleError, EBPF_MEDIA_TYPE, MANIFEST_MEDIA_TYPE,
-    MAX_BUNDLE_BYTES, MAX_DOCUMENT_BYTES, WASM_MEDIA_TYPE,
+    ARTIFACT_TYPE, Arch, BundleError, EBPF_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, MAX_BUNDLE_BYTES,
+    MAX_DOCUMENT_BYTES, WASM_MEDIA_TYPE,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,7 +37,7 @@ pub struct Archive {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
     /// Whose it is.
-    pub architecture: Architecture,
+    pub architecture: Arch,
     /// The digest of the architecture's image manifest.
     pub digest: String,
     /// The eBPF object.
@@ -100,7 +100,7 @@ impl Archive {
 
     /// What the bundle holds for an architecture.
     #[must_use]
-    pub fn platform(&self, architecture: Architecture) -> Option<&Platform> {
+    pub fn platform(&self, architecture: Arch) -> Option<&Platform> {
         self.platforms
             .iter()
             .find(|platform| platform.architecture == architecture)
@@ -204,7 +204,7 @@ impl Reader {
         &self,
         from: &str,
         descriptor: &Descriptor,
-        architecture: Architecture,
+        architecture: Arch,
     ) -> Result<(Platform, Layer, Option<Layer>), TarError> {
         let name = self.blob(from, descriptor)?.0;
         let image: ImageManifest = self.document(&name)?;
@@ -323,7 +323,7 @@ impl Reader {
 }
 
 /// Whose a manifest is; none: not for any machine that this host knows.
-fn architecture(from: &str, descriptor: &Descriptor) -> Result<Option<Architecture>, TarError> {
+fn architecture(from: &str, descriptor: &Descriptor) -> Result<Option<Arch>, TarError> {
     let Some(platform) = &descriptor.platform else {
         return fail(
             from,

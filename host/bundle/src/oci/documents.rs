@@ -1,6 +1,6 @@
 //! The JSON documents of an OCI image layout, as far as bundles use them.
 
-use super::Architecture;
+use super::Arch;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ pub(super) struct OciPlatform {
 }
 
 impl OciPlatform {
-    pub(super) fn linux(architecture: Architecture) -> Self {
+    pub(super) fn linux(architecture: Arch) -> Self {
         Self {
             architecture: architecture.to_string(),
             os: "linux".to_owned(),

@@ -1,6 +1,6 @@
 //! Why a bundle is refused.
 
-use super::{Architecture, MAX_BUNDLE_BYTES};
+use super::{Arch, MAX_BUNDLE_BYTES};
 use crate::component::ComponentError;
 use crate::manifest::ManifestError;
 use ig_object::ObjectError;
@@ -44,7 +44,7 @@ pub enum BundleError {
         /// The bundle.
         path: String,
         /// The architecture that was wanted.
-        wanted: Architecture,
+        wanted: Arch,
         /// Those that it has.
         held: String,
     },
@@ -67,7 +67,7 @@ pub enum BundleError {
         /// The bundle.
         path: String,
         /// Whose object it is.
-        architecture: Architecture,
+        architecture: Arch,
         /// What is wrong with it.
         source: ObjectError,
     },

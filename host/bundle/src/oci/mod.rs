@@ -8,6 +8,7 @@ mod error;
 mod tarball;
 mod write;
 
+pub use crate::bundle::Bundle;
 pub use archive::{Archive, Layer, Platform};
 pub use error::BundleError;
 pub use write::{Contents, Written};
@@ -44,24 +45,25 @@ pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 /// A machine that a bundle can hold an eBPF object for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Architecture {
+pub enum Arch {
     /// x86, 64 bits.
     Amd64,
     /// Arm, 64 bits.
     Arm64,
 }
 
-impl Architecture {
+impl Arch {
     /// Every architecture, in the order of a bundle's index.
     pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
 
-    /// The architecture that this program was built for; none where bundles hold nothing for it.
+    /// The architecture that this program was built for. Where there is no gadget for it, the first: enough to
+    /// look at one, and nothing more can be done there.
     #[must_use]
-    pub fn host() -> Option<Self> {
-        match std::env::consts::ARCH {
-            "x86_64" => Some(Self::Amd64),
-            "aarch64" => Some(Self::Arm64),
-            _ => None,
+    pub fn host() -> Self {
+        if cfg!(target_arch = "aarch64") {
+            Self::Arm64
+        } else {
+            Self::Amd64
         }
     }
 
@@ -75,7 +77,7 @@ impl Architecture {
     }
 }
 
-impl fmt::Display for Architecture {
+impl fmt::Display for Arch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -84,16 +86,16 @@ impl fmt::Display for Architecture {
 /// No architecture has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an architecture of bundles: amd64 or arm64")]
-pub struct ArchitectureError(String);
+pub struct ArchError(String);
 
-impl FromStr for Architecture {
-    type Err = ArchitectureError;
+impl FromStr for Arch {
+    type Err = ArchError;
 
-    fn from_str(text: &str) -> Result<Self, ArchitectureError> {
+    fn from_str(text: &str) -> Result<Self, ArchError> {
         Self::ALL
             .into_iter()
             .find(|arch| arch.as_str() == text)
-            .ok_or_else(|| ArchitectureError(text.to_owned()))
+            .ok_or_else(|| ArchError(text.to_owned()))
     }
 }
 

@@ -6,9 +6,8 @@ use super::documents::{
 };
 use super::tarball::{self, BLOBS, INDEX, LAYOUT};
 use super::{
-    ARTIFACT_TYPE, Architecture, BundleError, DESCRIPTION_ANNOTATION, EBPF_MEDIA_TYPE,
-    MANIFEST_MEDIA_TYPE, MAX_BUNDLE_BYTES, TITLE_ANNOTATION, VERSION_ANNOTATION, WASM_MEDIA_TYPE,
-    digest,
+    ARTIFACT_TYPE, Arch, BundleError, DESCRIPTION_ANNOTATION, EBPF_MEDIA_TYPE, MANIFEST_MEDIA_TYPE,
+    MAX_BUNDLE_BYTES, TITLE_ANNOTATION, VERSION_ANNOTATION, WASM_MEDIA_TYPE, digest,
 };
 use crate::bundle;
 use serde::Serialize;
@@ -23,7 +22,7 @@ pub struct Contents {
     /// The text of `gadget.yaml`.
     pub manifest: String,
     /// An eBPF object by architecture.
-    pub objects: BTreeMap<Architecture, Vec<u8>>,
+    pub objects: BTreeMap<Arch, Vec<u8>>,
     /// The guest, if the gadget has one.
     pub component: Option<Vec<u8>>,
     /// What else to say about the bundle, such as the tools that built it
