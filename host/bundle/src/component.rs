@@ -122,7 +122,7 @@ impl Component {
             match interface(import) {
                 Some(name) if name == "types" || world.contains(&name) => {}
                 Some(name) => {
-                    differences.push(format!("it imports `{import}`, but {}", cure(name)))
+                    differences.push(format!("it imports `{import}`, but {}", cure(name)));
                 }
                 None => differences.push(format!(
                     "it imports `{import}`, which no gadget gets: {}",

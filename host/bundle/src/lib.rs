@@ -12,6 +12,8 @@
 pub mod build;
 mod bundle;
 pub mod component;
+#[cfg(test)]
+mod fixtures;
 pub mod inspect;
 pub mod manifest;
 pub mod oci;

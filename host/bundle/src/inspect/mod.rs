@@ -423,3 +423,107 @@ fn hook(hook: &Hook) -> (&'static str, String) {
         _ => ("other", String::new()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{component, contents};
+    use crate::oci::digest;
+
+    /// The inspection of the fixture with a guest; what depends on the compiler's version has a name in its place.
+    fn inspection() -> Inspection {
+        let mut contents = contents();
+        contents.component = Some(component(
+            &["ig:gadget/tables@0.1.0", "ig:gadget/maps@0.1.0"],
+            &["ig:gadget/handler@0.1.0"],
+        ));
+        contents
+            .manifest
+            .push_str("maps:\n  - {map: starts, access: [lookup, read-all]}\n");
+        contents.manifest = contents.manifest.replace(
+            "{name: path, field: path, enables: want-path}",
+            "{name: path, field: path, enables: want-path}\n      - {name: words, type: \"list<text>\"}",
+        );
+        let (bytes, _) = contents.archive("x.oci").unwrap();
+        let archive = Archive::parse("x.oci", &bytes).unwrap();
+        let mut inspection = Inspection::of("x.oci", &archive).unwrap();
+        assert_eq!(inspection.size, bytes.len() as u64);
+        assert_eq!(
+            inspection.manifest_digest,
+            digest(contents.manifest.as_bytes())
+        );
+        assert_eq!(inspection.digest, archive.digest);
+        inspection.digest = "sha256:index".to_owned();
+        inspection.size = 54_321;
+        for object in &mut inspection.objects {
+            assert_eq!(object.digest, digest(crate::fixtures::object()));
+            assert_eq!(object.size, crate::fixtures::object().len());
+            object.image = format!("sha256:{}", object.architecture);
+            object.digest = "sha256:object".to_owned();
+            object.size = 4321;
+            object
+                .programs
+                .iter_mut()
+                .for_each(|program| program.instructions = 2);
+            object.programs.sort_by(|a, b| a.name.cmp(&b.name));
+            object.maps.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        inspection
+    }
+
+    /// Compares with a file of this folder; with `IG_BLESS` set, writes it.
+    fn golden(name: &str, found: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/inspect")
+            .join(name);
+        if std::env::var_os("IG_BLESS").is_some() {
+            std::fs::write(&path, found).unwrap();
+        }
+        assert_eq!(
+            found,
+            std::fs::read_to_string(&path).unwrap(),
+            "{name}; IG_BLESS=1 writes it anew"
+        );
+    }
+
+    #[test]
+    fn json_holds_everything() {
+        golden("golden.json", &inspection().to_json());
+    }
+
+    #[test]
+    fn text_is_tidy() {
+        let text = inspection().to_string();
+        golden("golden.txt", &text);
+        for line in text.lines().filter(|line| !line.contains("sha256:")) {
+            assert!(
+                line.chars().count() <= 80 && !line.ends_with(' '),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_bundle_reaches_the_terminal_raw() {
+        let mut inspection = inspection();
+        inspection.description = "red \u{1b}[31m \u{202e}back\nand a\ttab".to_owned();
+        assert!(
+            inspection
+                .to_string()
+                .contains("  red \\u{1b}[31m \\u{202e}back and a tab\n")
+        );
+    }
+
+    #[test]
+    fn without_a_guest_that_is_said() {
+        let (bytes, _) = contents().archive("x.oci").unwrap();
+        let inspection =
+            Inspection::of("x.oci", &Archive::parse("x.oci", &bytes).unwrap()).unwrap();
+        assert!(
+            inspection
+                .to_string()
+                .contains("\nGuest: none, the host decodes every column\n")
+        );
+        assert_eq!(inspection.guest, None);
+    }
+}

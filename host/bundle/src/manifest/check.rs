@@ -45,6 +45,7 @@ fn canonical_params(params: &mut [Param], problems: &mut Problems<'_>) {
                 Err(error) => problems.add(&format!("{path}.default"), error.reason),
             }
         } else if let Some(first) = param.values.first()
+            && param.to == ParamTarget::Guest
             && !param.values.contains(&param.default_value())
         {
             let message = format!(
@@ -257,7 +258,7 @@ fn params(manifest: &Manifest, problems: &mut Problems<'_>) {
                 variables.add(variable, &format!("{path}.variable"), problems);
             }
             (ParamTarget::Ebpf, None) => {
-                variables.add(&param.variable_name(), &name_path, problems)
+                variables.add(&param.variable_name(), &name_path, problems);
             }
             (ParamTarget::Guest, None) => {}
         }

@@ -340,4 +340,6 @@ pub fn json_schema() -> serde_json::Value {
 }
 
 #[cfg(test)]
+mod resolve_tests;
+#[cfg(test)]
 mod tests;
