@@ -233,7 +233,7 @@ fn params(manifest: &Manifest, problems: &mut Problems<'_>) {
         let flag = param.name.replace('_', "-");
         // `some_name` and `some-name` would be one flag.
         names.add(&flag, &name_path, problems);
-        if HOST_FLAGS.contains(&flag.as_str()) || flag.starts_with("no-") {
+        if HOST_FLAGS.contains(&flag.as_str()) {
             problems.add(
                 &name_path,
                 format!("`--{flag}` is a flag of the host: call the parameter something else"),

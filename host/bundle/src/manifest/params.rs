@@ -4,7 +4,7 @@ use super::names::one_of;
 use super::{Param, ParamType};
 use serde::de::{self, Visitor};
 use serde::ser::SerializeSeq;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serializer};
 use std::fmt;
 
 /// The longest value of a parameter, in bytes.
@@ -177,13 +177,6 @@ impl<'de> Deserialize<'de> for Scalar {
         }
 
         deserializer.deserialize_any(Text)
-    }
-}
-
-/// A scalar in the type that it looks like, so that schemas and readers see numbers as numbers.
-impl Serialize for Scalar {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
     }
 }
 
