@@ -65,7 +65,7 @@ pub fn check(place: &Place) -> Result<()> {
     let deny = || {
         // Advisories are left out: the database would have to be fetched.
         run(std::process::Command::new(setup::cargo_deny(place)?)
-            .args(["--locked", "check", "licenses", "bans", "sources"]))
+            .args(["--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))
     };
     let failed: Vec<String> = [format(place, true), clippy(), deny()]
         .into_iter()

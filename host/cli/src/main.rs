@@ -1,2 +1,64 @@
-//! The program.
-fn main() {}
+//! The program: arguments, terminal, exit codes.
+
+mod args;
+mod caller;
+mod image;
+mod run;
+mod units;
+
+use clap::ArgMatches;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Exit codes that are the program's own; docs/SPECIFICATION.md lists them all.
+mod exit {
+    pub const USAGE: u8 = 2;
+    pub const LOSS: u8 = 120;
+    pub const TRAPS: u8 = 121;
+    pub const KERNEL: u8 = 122;
+    pub const REFUSED: u8 = 123;
+    pub const OTHER: u8 = 125;
+    pub const NOT_RUNNABLE: u8 = 126;
+    pub const NOT_FOUND: u8 = 127;
+}
+
+/// An error with the exit code that tells scripts what it was.
+struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn new(code: u8, error: impl Into<anyhow::Error>) -> Self {
+        Self { code, error: error.into() }
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let result = match args.get(1).and_then(|a| a.to_str()) {
+        Some("run") => run::main(&args),
+        _ => {
+            let matches = args::program().get_matches_from(args);
+            subcommand(&matches)
+        }
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { code, error }) => {
+            eprintln!("ig: {error:#}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {
+    match matches.subcommand() {
+        Some(("image", image)) => match image.subcommand() {
+            Some(("build", m)) => image::build(m),
+            Some(("inspect", m)) => image::inspect(m),
+            _ => Ok(exit::USAGE),
+        },
+        _ => Ok(exit::USAGE),
+    }
+}

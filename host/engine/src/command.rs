@@ -124,24 +124,32 @@ impl Held {
 }
 
 impl Running {
-    /// Ends the command if it still runs (SIGTERM, after two seconds SIGKILL) and says how it ended.
+    /// Waits `grace` for the command to end by itself; then ends it (SIGTERM, after two more seconds SIGKILL).
     ///
     /// # Errors
     /// Why it never ran.
-    pub fn finish(self) -> Result<ExitStatus, CommandError> {
-        if !self.thread.is_finished() {
+    pub fn finish(self, grace: Duration) -> Result<Ended, CommandError> {
+        self.wait(grace);
+        let by_us = !self.thread.is_finished();
+        if by_us {
             self.signal(rustix::process::Signal::TERM);
-            let end = Instant::now() + Duration::from_secs(2);
-            while !self.thread.is_finished() && Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            self.wait(Duration::from_secs(2));
             if !self.thread.is_finished() {
                 self.signal(rustix::process::Signal::KILL);
             }
         }
-        self.thread
+        let status = self
+            .thread
             .join()
-            .unwrap_or_else(|_| Err(CommandError::Resources(io::Error::other("the waiting thread ended early"))))
+            .unwrap_or_else(|_| Err(CommandError::Resources(io::Error::other("the waiting thread ended early"))))?;
+        Ok(Ended { status: shell_status(status), by_us })
+    }
+
+    fn wait(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while !self.thread.is_finished() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     // The thread reaps the process only when it is over, and `is_finished` is asked just before: the window in
@@ -153,9 +161,16 @@ impl Running {
     }
 }
 
-/// 128 + n when a signal ended it, its own status otherwise: what a shell would say.
-#[must_use]
-pub fn shell_status(status: ExitStatus) -> u8 {
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its own status; 128 + n when signal n ended it: what a shell would say.
+    pub status: u8,
+    /// It still ran when the run was over, and `ig` ended it.
+    pub by_us: bool,
+}
+
+fn shell_status(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|s| 128 + s)).unwrap_or(125);
     u8::try_from(code & 0xff).unwrap_or(125)
 }
@@ -240,14 +255,14 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(stop.reason(), Some(Reason::Command));
-        assert_eq!(shell_status(running.finish().unwrap()), 7);
+        assert_eq!(running.finish(Duration::from_secs(5)).unwrap(), Ended { status: 7, by_us: false });
     }
 
     #[test]
     fn a_signal_is_128_and_its_number() {
         let stop = Arc::new(Stop::new().unwrap());
         let running = Held::start(spec("sleep", &["100"]), stop).unwrap().release();
-        assert_eq!(shell_status(running.finish().unwrap()), 128 + 15);
+        assert_eq!(running.finish(Duration::ZERO).unwrap(), Ended { status: 128 + 15, by_us: true });
     }
 
     #[test]
@@ -258,7 +273,7 @@ mod tests {
             while stop.reason().is_none() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            running.finish()
+            running.finish(Duration::from_secs(5))
         };
         assert!(matches!(run("/nowhere/at-all"), Err(CommandError::NotFound { program }) if program == "/nowhere/at-all"));
         assert!(matches!(run("/etc/passwd"), Err(CommandError::NotRunnable { .. })));

@@ -151,6 +151,14 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// As one JSON object, with a newline at its end.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"));
+        text.push('\n');
+        text
+    }
+
     /// Anything lost, on either side. An unknown count is a loss: nobody can rule it out.
     #[must_use]
     pub fn any_loss(&self) -> bool {

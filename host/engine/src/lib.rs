@@ -1,6 +1,22 @@
 //! One running gadget: kernel to sandbox to table, and the ledgers.
 
 pub mod command;
+mod guest;
 pub mod ledger;
+mod pipeline;
+mod plan;
+pub mod run;
 pub mod stop;
 mod timers;
+
+pub use guest::Say;
+pub use ig_bundle::{build, inspect, manifest};
+/// Bundles, as the store and the command line see them.
+pub mod bundle {
+    pub use ig_bundle::{Arch, Bundle, BundleError};
+}
+/// How rows leave.
+pub mod output {
+    pub use ig_table::columns::{TerminalOptions, TerminalSize};
+    pub use ig_table::output::Format;
+}

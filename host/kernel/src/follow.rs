@@ -15,6 +15,9 @@ pub const FOLLOWED_MAP: &str = "gadget_followed";
 /// The program of the headers that copies marks to children. It is attached before all others.
 pub const FOLLOW_FORK_PROGRAM: &str = "gadget_follow_fork";
 
+/// The variable of the headers that makes programs see followed tasks only.
+pub const FOLLOWED_VARIABLE: &str = "gadget_filter_followed";
+
 /// Why a process can't be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {

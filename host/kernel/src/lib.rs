@@ -26,7 +26,7 @@ mod tracefs;
 mod wait;
 
 pub use error::{LoadError, ProgramError, Step};
-pub use follow::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FollowError};
+pub use follow::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FOLLOWED_VARIABLE, FollowError};
 pub use ledger::{LEDGER_SUFFIX, Ledger, ProgramStats};
 pub use load::{DEFAULT_RING_SIZE, LeftOut, LoadOptions, Loaded, Loader};
 pub use map::{Map, MapError, Update};

@@ -9,7 +9,7 @@ use ig_object::{Hook, Object};
 
 use crate::attach::{self, Attachment};
 use crate::error::{LoadError, ProgramError, chain, hook_text};
-use crate::follow::{self, FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FollowError};
+use crate::follow::{self, FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FOLLOWED_VARIABLE, FollowError};
 use crate::ledger::{LEDGER_SUFFIX, Ledger, ProgramStats};
 use crate::map::{Map, MapError};
 use crate::prepared::{self, KernelTypes};
@@ -32,10 +32,10 @@ pub struct LoadOptions {
     pub ring_sizes: BTreeMap<String, u32>,
     /// Of other maps: how many entries instead of what the object says.
     pub max_entries: BTreeMap<String, u32>,
-    /// Programs that are not loaded at all.
+    /// Programs that are not loaded at all. The fork follower of the headers is excluded unless the variable `gadget_filter_followed` is set here.
     pub exclude: BTreeSet<String>,
     /// Programs that are left out, with the reason, if the kernel can't load or attach them; those whose section
-    /// begins with `?` are optional anyway.
+    /// begins with `?` are optional anyway. The fork follower never is: without it, following would lose children.
     pub optional: BTreeSet<String>,
 }
 
@@ -78,10 +78,14 @@ impl<'a> Loader<'a> {
         let Self {
             bytes,
             object,
-            options,
+            mut options,
         } = self;
         check_variables(object, &options)?;
         check_programs(object, &options)?;
+        let follows = options.variables.get(FOLLOWED_VARIABLE).is_some_and(|value| value.iter().any(|byte| *byte != 0));
+        if !follows {
+            options.exclude.insert(FOLLOW_FORK_PROGRAM.to_owned());
+        }
         let sizes = map_sizes(object, &options, os::page_size())?;
         let excluded: Vec<&str> = options.exclude.iter().map(String::as_str).collect();
         let prepared = prepared::prepare(bytes, &excluded)?;
@@ -104,7 +108,8 @@ impl<'a> Loader<'a> {
             if options.exclude.contains(&program.name) {
                 continue;
             }
-            let optional = program.optional || options.optional.contains(&program.name);
+            let optional = (program.optional || options.optional.contains(&program.name))
+                && program.name != FOLLOW_FORK_PROGRAM;
             let loaded = match ebpf.program_mut(&program.name) {
                 Some(loaded) => attach::load(&program.name, &program.hook, loaded, types.btf()),
                 None => Err(prepared::missing_program(&program.name, &program.hook)),

@@ -38,7 +38,6 @@ pub struct CoreRelocation<'a> {
 }
 
 /// One of the three tables of `.BTF.ext`.
-#[allow(dead_code, reason = "the preparation reads all three")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TableKind {
     Functions,

@@ -14,6 +14,7 @@ pub(crate) struct Section<'a> {
     pub(crate) index: usize,
     pub(crate) name: &'a str,
     pub(crate) flags: u64,
+    pub(crate) address: u64,
     pub(crate) kind: u32,
     /// In bytes, those of a section without bytes in the file too.
     pub(crate) size: u64,
@@ -69,6 +70,7 @@ impl<'a> Elf<'a> {
                 index: section.index().0,
                 name,
                 flags: header.sh_flags.get(LittleEndian).0,
+                address: header.sh_addr.get(LittleEndian),
                 kind: header.sh_type.get(LittleEndian).0,
                 size: header.sh_size.get(LittleEndian),
                 data,

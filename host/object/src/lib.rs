@@ -6,7 +6,6 @@
 //! - [`Object`]: programs, maps, variables and the gadget's declarations of an object;
 //! - [`btf`]: the types of an object or of the kernel, and the layout of structs;
 //! - [`prepare()`]: the object's bytes as the loader accepts them;
-//! - [`slim()`]: the kernel's BTF with only the types that an object needs.
 
 pub mod btf;
 mod core_relocations;
@@ -14,6 +13,7 @@ mod elf;
 mod maps;
 mod nearest;
 mod object;
+mod prepare;
 mod programs;
 mod variables;
 
@@ -21,5 +21,6 @@ pub use core_relocations::{CoreRelocation, RelocationKind};
 pub use maps::Map;
 pub use nearest::nearest;
 pub use object::{Object, ObjectError, Tracer};
+pub use prepare::{AlignedBytes, MapValue, Note, PrepareOptions, Prepared, prepare};
 pub use programs::{Hook, Program};
 pub use variables::Variable;

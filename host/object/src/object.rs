@@ -46,6 +46,26 @@ pub enum ObjectError {
         /// Where it should be.
         section: String,
     },
+    /// Something that the kernel should give and the loader cannot ask for.
+    #[error(
+        "`{name}` ({section}) comes from the kernel, which is not supported yet: read it another way, or leave it out"
+    )]
+    Extern {
+        /// Its name.
+        name: String,
+        /// `.kconfig` or `.ksyms`.
+        section: String,
+    },
+    /// A CO-RE relocation that the loader does not know.
+    #[error(
+        "a program in section `{section}` needs CO-RE relocation {kind} (12 is bpf_core_type_matches), which is not supported yet"
+    )]
+    Relocation {
+        /// Of the program.
+        section: String,
+        /// `enum bpf_core_relo_kind`.
+        kind: u32,
+    },
     /// A declaration of the gadget headers that does not have its parts.
     #[error(
         "`{name}` is not what GADGET_TRACER makes: expected `gadget_tracer_NAME___MAP___STRUCT`"

@@ -148,11 +148,6 @@ impl<'a> Cells<'a> {
             Some(nulls) => row >= nulls.len() || nulls.is_null(row),
         }
     }
-
-    /// Whether any row may have no value.
-    pub(crate) fn has_nulls(&self) -> bool {
-        self.nulls.is_some()
-    }
 }
 
 /// The rows of a list's items that belong to a row of the list.

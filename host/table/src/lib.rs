@@ -8,18 +8,22 @@
 
 pub mod buffers;
 mod cells;
+pub mod columns;
 mod decimal;
 pub mod json;
 pub mod kinds;
 pub mod names;
+pub mod output;
 pub mod schema;
 pub mod select;
 pub mod stage;
 pub mod text;
 mod time;
 
+pub use columns::{TerminalOptions, TerminalSize};
 pub use kinds::Kind;
 pub use kinds::open_flags::Arch;
 pub use kinds::words::Words;
+pub use output::{Format, LossReason, Output, OutputLedger, OutputOptions, QueueLimits};
 pub use schema::{Column, DataType, Rows, RowsError, Table};
 pub use stage::Stage;

@@ -155,3 +155,7 @@ impl Cursor {
         shared.producer().wrapping_sub(self.end)
     }
 }
+
+#[cfg(test)]
+#[path = "cursor_tests.rs"]
+mod tests;

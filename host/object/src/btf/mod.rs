@@ -8,6 +8,7 @@ mod types;
 
 pub use layout::{Element, Field, FieldType, FoundField, Layout, Variant};
 pub use types::{ArrayType, IntType, Kind, Member, Param, SectionVariable, Type, TypeId};
+pub(crate) use types::{frame, string};
 
 /// `BTF_MAGIC`.
 pub(crate) const MAGIC: u16 = 0xeb9f;

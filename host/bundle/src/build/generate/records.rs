@@ -8,6 +8,14 @@ use ig_object::btf::{Element, Field, FieldType, Layout};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+/// How the module begins.
+const HEAD: &str = "//! Records as the eBPF program writes them, read where they lie.
+#![allow(non_snake_case, unused_imports, clippy::all, reason = \"the names are the eBPF program's\")]
+
+use gadget_sdk::text::Chars;
+use std::fmt;
+";
+
 /// The views of all structs that sources and map values name.
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -192,7 +200,7 @@ impl<'a> {name}<'a> {{
 
     /// The module's text.
     pub(super) fn text(self) -> String {
-        format!("//! Records as the eBPF program writes them, read where they lie.\n{}", self.text)
+        format!("{HEAD}{}", self.text)
     }
 
     fn accessors(

@@ -1,7 +1,7 @@
 //! Rows, generated from the manifest's tables: a type a table, a setter for each column that the guest computes.
 
 use super::names::{Taken, document, identifier, type_name};
-use crate::manifest::{Manifest, Table, type_text};
+use crate::manifest::{Manifest, Table};
 use ig_table::DataType;
 use std::fmt::Write as _;
 
@@ -38,6 +38,11 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     let Module { text, structs, .. } = module;
     format!(
         "//! The gadget's tables. Rows are handed to the host when a call of the gadget ends.
+#![allow(unused_imports, clippy::all, reason = \"not every gadget has every kind of column\")]
+
+use gadget_sdk::column::{{Column, Lists, Numbers, Push, Texts, Validity}};
+use gadget_sdk::emit::{{Buffer, Buffers, Columns, Emit}};
+use gadget_sdk::rows::{{Head, MOST_ROWS}};
 
 /// The gadget's tables.
 #[derive(Debug)]
@@ -91,7 +96,7 @@ impl Module {
             }
         }
         let (argument, origin) = match view {
-            Some(view) => (format!(", record: &{view}<'_>"), "record.record_origin()"),
+            Some(view) => (format!(", record: &crate::records::{view}<'_>"), "record.record_origin()"),
             None => (String::new(), ""),
         };
         let from = match view {
@@ -220,7 +225,7 @@ impl Drop for {row}<'_> {{
             DataType::Text | DataType::Bytes => "Texts".to_owned(),
             DataType::List(item) => format!("Lists<{}>", self.builder(item, &format!("{wish}_item"))),
             DataType::Struct(fields) => self.structure(fields, wish),
-            scalar => format!("Numbers<{}>", type_text(scalar)),
+            scalar => format!("Numbers<{}>", scalar.to_string()),
         }
     }
 
@@ -239,7 +244,7 @@ impl Drop for {row}<'_> {{
             let field_builder = self.builder(data_type, &format!("{wish}_{field}"));
             let identifier = identifier(field);
             let generic = format!("V{at}");
-            let document = document(&format!("`{field}`: {}.", type_text(data_type)), "    ");
+            let document = document(&format!("`{field}`: {data_type}."), "    ");
             let _ = writeln!(values, "{document}    pub {identifier}: {generic},");
             let _ = writeln!(builders, "    {identifier}: {field_builder},");
             let _ = writeln!(bounds, "    {field_builder}: Push<{generic}>,");
@@ -358,10 +363,10 @@ fn setters(columns: &[Column<'_>]) -> String {
             DataType::Text => "Takes `&[u8]`, `&str`, `Chars`, `format_args!` or an `Option` of them.".to_owned(),
             DataType::Bytes => "Takes `&[u8]` or an `Option` of it.".to_owned(),
             DataType::List(item) => {
-                format!("Takes anything that iterates over what a column of type `{}` takes.", type_text(item))
+                format!("Takes anything that iterates over what a column of type `{}` takes.", item.to_string())
             }
             DataType::Struct(_) => format!("Takes `{}`.", builder.trim_end_matches("Column")),
-            scalar => format!("Takes `{0}` or `Option<{0}>`.", type_text(scalar)),
+            scalar => format!("Takes `{0}` or `Option<{0}>`.", scalar.to_string()),
         };
         let about = match *description {
             "" => format!("Sets the column `{name}`."),

@@ -1,0 +1,370 @@
+//! The command line: one clap definition, completed with the gadget's own parameters once the bundle is known.
+
+use crate::units;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use ig_engine::manifest::{Manifest, ParamType};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The name of the group under which a gadget's own flags stand in `--help`.
+const GADGET_FLAGS: &str = "Gadget parameters";
+
+/// The whole program, without any gadget's flags.
+pub fn program() -> Command {
+    Command::new("ig")
+        .about("Runs gadgets: eBPF that watches the kernel, with a sandboxed guest that turns what it saw into rows")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(run())
+        .subcommand(image())
+        .after_help(EXIT_CODES)
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 also after Ctrl-C and timeout; with `-- CMD` its own status, 128 + n when signal n ended it;
+2 usage; 120 something was lost and --fail-on-loss was given; 121 the guest trapped too often;
+122 permission or kernel; 123 the bundle was refused; 125 anything else; 126 CMD can't be run; 127 CMD not found.";
+
+fn image() -> Command {
+    Command::new("image")
+        .about("Builds and inspects bundles")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("build")
+                .about("Builds a gadget's folder into one bundle")
+                .arg(
+                    Arg::new("dir")
+                        .value_name("DIR")
+                        .required(true)
+                        .value_parser(value_parser!(PathBuf))
+                        .help("The gadget's folder: gadget.yaml, program.bpf.c and, for a guest, its sources"),
+                )
+                .arg(
+                    Arg::new("out")
+                        .short('o')
+                        .long("output")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("Where the bundle goes [default: NAME.oci in the current folder]"),
+                )
+                .arg(
+                    Arg::new("prog")
+                        .long("prog")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("The eBPF source [default: DIR/program.bpf.c]"),
+                )
+                .arg(
+                    Arg::new("definition")
+                        .long("definition")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("The manifest [default: DIR/gadget.yaml]"),
+                ),
+        )
+        .subcommand(
+            Command::new("inspect")
+                .about("Shows everything in a bundle without running any of it")
+                .arg(
+                    Arg::new("bundle")
+                        .value_name("FILE")
+                        .required(true)
+                        .value_parser(value_parser!(PathBuf))
+                        .help("The bundle"),
+                )
+                .arg(
+                    Arg::new("output")
+                        .short('o')
+                        .long("output")
+                        .value_name("FORMAT")
+                        .value_parser(["text", "json"])
+                        .default_value("text")
+                        .help("How to show it"),
+                ),
+        )
+}
+
+fn run() -> Command {
+    let target = "What to trace";
+    let output = "Output";
+    let limits = "Limits of the guest";
+    let flag = |name: &'static str, value: &'static str| Arg::new(name).long(name).value_name(value);
+    Command::new("run")
+        .about("Runs a gadget: from a bundle, or from its folder, which is built first")
+        .override_usage("ig run [OPTIONS] <BUNDLE|DIR> [GADGET PARAMETERS] [-- CMD [ARGS]...]")
+        .arg(
+            Arg::new("bundle")
+                .value_name("BUNDLE|DIR")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("The bundle, or a gadget's folder"),
+        )
+        .arg(
+            Arg::new("command")
+                .value_name("CMD")
+                .last(true)
+                .num_args(1..)
+                .value_parser(value_parser!(OsString))
+                .help("Starts this command as the calling user, traces only it and its children, and ends with it"),
+        )
+        .arg(
+            flag("pid", "PID")
+                .short('p')
+                .value_parser(value_parser!(u32).range(1..))
+                .conflicts_with("command")
+                .help("Only this process, and the children that it starts from now on")
+                .help_heading(target),
+        )
+        .arg(
+            flag("tid", "TID")
+                .value_parser(value_parser!(u32).range(1..))
+                .help("Only this thread")
+                .help_heading(target),
+        )
+        .arg(
+            flag("comm", "NAME")
+                .value_parser(comm)
+                .help("Only tasks of exactly this name, 15 bytes at most")
+                .help_heading(target),
+        )
+        .arg(flag("uid", "UID").value_parser(value_parser!(u32)).help("Only this user id").help_heading(target))
+        .arg(flag("gid", "GID").value_parser(value_parser!(u32)).help("Only this group id").help_heading(target))
+        .arg(
+            flag("timeout", "TIME")
+                .short('t')
+                .value_parser(units::duration)
+                .help("Ends after this time: 10s, 500ms, 2m; a bare number is seconds"),
+        )
+        .arg(
+            flag("output", "FORMAT")
+                .short('o')
+                .value_parser(["columns", "json", "jsonpretty"])
+                .default_value("columns")
+                .help("How rows are written")
+                .help_heading(output),
+        )
+        .arg(
+            flag("fields", "COLUMNS")
+                .value_parser(value_parser!(String))
+                .allow_hyphen_values(true)
+                .help("Only these columns, in this order: a,b,c; or the default ones with changes: +hidden,-comm")
+                .help_heading(output),
+        )
+        .arg(
+            flag("summary", "json:PATH")
+                .value_parser(summary)
+                .help("Writes the ledgers of records and rows to a file as well; they always go to standard error")
+                .help_heading(output),
+        )
+        .arg(
+            Arg::new("fail-on-loss")
+                .long("fail-on-loss")
+                .action(ArgAction::SetTrue)
+                .help("Exits with 120 when anything was lost, or when nobody can know")
+                .help_heading(output),
+        )
+        .arg(
+            Arg::new("verbose")
+                .short('v')
+                .long("verbose")
+                .action(ArgAction::SetTrue)
+                .help("Also shows the guest's debug messages and what was made ready"),
+        )
+        .arg(
+            flag("param", "NAME=VALUE")
+                .action(ArgAction::Append)
+                .value_parser(pair)
+                .help("Sets a parameter of the gadget; the same as --NAME VALUE after the bundle"),
+        )
+        .arg(
+            flag("ring-size", "BYTES")
+                .value_parser(units::bytes)
+                .help("Size of each ring buffer, rounded up to a power of two [default: 4M, or what the gadget asks for]"),
+        )
+        .arg(
+            flag("guest-cpu-time", "TIME")
+                .value_parser(units::duration)
+                .default_value("100ms")
+                .help("CPU time that one call into the guest may take")
+                .help_heading(limits),
+        )
+        .arg(
+            flag("guest-memory", "BYTES")
+                .value_parser(units::bytes)
+                .default_value("64M")
+                .help("Memory that the guest may hold")
+                .help_heading(limits),
+        )
+        .arg(
+            flag("guest-host-calls", "N")
+                .value_parser(value_parser!(u32).range(1..))
+                .default_value("100000")
+                .help("Host functions that one call into the guest may use")
+                .help_heading(limits),
+        )
+        .arg(
+            flag("guest-staging", "BYTES")
+                .value_parser(units::bytes)
+                .default_value("8M")
+                .help("Bytes of rows that one call into the guest may emit")
+                .help_heading(limits),
+        )
+        .arg(
+            flag("max-traps", "N")
+                .value_parser(value_parser!(u32).range(1..))
+                .default_value("3")
+                .help("Ends after this many traps; until then a new instance takes over")
+                .help_heading(limits),
+        )
+}
+
+/// `run` with the parameters and the columns of one gadget.
+pub fn run_with(manifest: &Manifest) -> Command {
+    let mut command = run().display_name(format!("ig run {}", manifest.name));
+    if !manifest.description.is_empty() {
+        command = command.about(manifest.description.clone());
+    }
+    for p in &manifest.params {
+        let id = param_id(&p.name);
+        let mut arg = Arg::new(id).long(p.name.clone()).help_heading(GADGET_FLAGS).value_parser(value_parser!(String));
+        let mut help = p.description.clone();
+        if !p.values.is_empty() {
+            help.push_str(&format!(" [one of: {}]", p.values.join(", ")));
+        }
+        if let Some(default) = &p.default {
+            help.push_str(&format!(" [default: {default}]"));
+        }
+        arg = match p.value_type {
+            ParamType::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false"),
+            ParamType::I64 | ParamType::U64 => arg.value_name("N").allow_negative_numbers(true),
+            ParamType::F64 => arg.value_name("X").allow_negative_numbers(true),
+            ParamType::Text => arg.value_name("TEXT"),
+        };
+        command = command.arg(arg.help(help));
+    }
+    command.after_help(columns(manifest))
+}
+
+/// The id of a parameter's flag: apart from the host's own, whatever its name.
+fn param_id(name: &str) -> String {
+    format!("param {name}")
+}
+
+fn columns(manifest: &Manifest) -> String {
+    let mut text = String::new();
+    for table in &manifest.tables {
+        text.push_str(&format!("Columns of {} (hidden ones in brackets):\n", table.name));
+        let name = |c: &ig_engine::manifest::Column| if c.hidden { format!("[{}]", c.name) } else { c.name.clone() };
+        let width = table.columns.iter().map(|c| name(c).len()).max().unwrap_or(0);
+        for c in &table.columns {
+            text.push_str(format!("  {:width$}  {}", name(c), c.description).trim_end());
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+    text.push_str(EXIT_CODES);
+    text
+}
+
+/// The first argument that is neither a flag nor a flag's value: the bundle. `args` begin after `run`.
+pub fn find_bundle(args: &[OsString]) -> Option<&OsStr> {
+    let run = run();
+    let takes_value = |arg: &Arg| arg.get_action().takes_values();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let text = arg.to_string_lossy();
+        if text == "--" {
+            return None;
+        }
+        if let Some(long) = text.strip_prefix("--") {
+            let known = run.get_arguments().find(|a| a.get_long() == Some(long));
+            if known.is_some_and(takes_value) {
+                args.next();
+            }
+        } else if let Some(short) = text.strip_prefix('-').filter(|s| !s.is_empty()) {
+            let mut letters = short.chars();
+            let known = letters.next().and_then(|c| run.get_arguments().find(|a| a.get_short() == Some(c)));
+            if known.is_some_and(takes_value) && letters.next().is_none() {
+                args.next();
+            }
+        } else {
+            return Some(arg);
+        }
+    }
+    None
+}
+
+/// What the user set, by parameter name: the gadget's flags first, then `--param`.
+pub fn params(manifest: &Manifest, matches: &ArgMatches) -> Vec<(String, String)> {
+    let flags = manifest.params.iter().filter_map(|p| {
+        let value = matches.get_one::<String>(&param_id(&p.name))?;
+        Some((p.name.clone(), value.clone()))
+    });
+    let pairs = matches.get_many::<(String, String)>("param").into_iter().flatten().cloned();
+    flags.chain(pairs).collect()
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn comm(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 15 {
+        return Err(format!("a task's name has 1 to 15 bytes; this has {}", text.len()));
+    }
+    Ok(text.to_owned())
+}
+
+fn summary(text: &str) -> Result<PathBuf, String> {
+    match text.strip_prefix("json:") {
+        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+        _ => Err("write json: and a path, such as json:summary.json".to_owned()),
+    }
+}
+
+/// A duration of a flag that has a default.
+pub fn duration(matches: &ArgMatches, name: &str) -> Duration {
+    matches.get_one::<Duration>(name).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn os(args: &[&str]) -> Vec<OsString> {
+        args.iter().map(Into::into).collect()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        program().debug_assert();
+    }
+
+    #[test]
+    fn the_bundle_is_found_among_flags() {
+        for (args, bundle) in [
+            (&["x.oci"][..], Some("x.oci")),
+            (&["-o", "json", "x.oci", "--failed-only"], Some("x.oci")),
+            (&["-ojson", "x.oci"], Some("x.oci")),
+            (&["--output=json", "--fail-on-loss", "x.oci"], Some("x.oci")),
+            (&["--timeout", "2s", "dir/", "--", "ls"], Some("dir/")),
+            (&["--", "ls"], None),
+            (&["--help"], None),
+        ] {
+            assert_eq!(find_bundle(&os(args)), bundle.map(OsStr::new), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn no_gadget_parameter_can_take_a_flag_of_the_host() {
+        for arg in run().get_arguments().filter_map(Arg::get_long).chain(["help", "version"]) {
+            assert!(ig_engine::manifest::HOST_FLAGS.contains(&arg), "--{arg} is missing in HOST_FLAGS");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `ig image`: building and inspecting bundles.
+
+use crate::{Failure, exit};
+use anyhow::{Context, anyhow};
+use clap::ArgMatches;
+use ig_engine::build::{BuildOptions, Caller, build_as_caller};
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// `ig image build`.
+pub fn build(matches: &ArgMatches) -> Result<u8, Failure> {
+    let path = |name: &str| matches.get_one::<PathBuf>(name).map(PathBuf::as_path);
+    let Some(dir) = path("dir") else { return Ok(exit::USAGE) };
+    build_to(dir, path("out"), path("prog"), path("definition"))?;
+    Ok(0)
+}
+
+/// Builds a folder; under sudo as the user who called it, so that no file in it becomes root's.
+pub fn build_to(dir: &Path, out: Option<&Path>, prog: Option<&Path>, definition: Option<&Path>) -> Result<(), Failure> {
+    let other = |e: anyhow::Error| Failure { code: exit::OTHER, error: e };
+    if let Some(caller) = Caller::of_sudo() {
+        let ig = std::env::current_exe().context("can't find this program's own file").map_err(other)?;
+        let mut arguments: Vec<&OsStr> = vec!["image".as_ref(), "build".as_ref()];
+        for (flag, path) in [("--output", out), ("--prog", prog), ("--definition", definition)] {
+            if let Some(path) = path {
+                arguments.extend([flag.as_ref(), path.as_os_str()]);
+            }
+        }
+        arguments.extend(["--".as_ref(), dir.as_os_str()]);
+        let status = build_as_caller(&ig, &arguments, &caller).map_err(|e| other(e.into()))?;
+        return match status.code() {
+            Some(0) => Ok(()),
+            // It has said why.
+            Some(code) => Err(Failure { code: u8::try_from(code).unwrap_or(exit::OTHER), error: anyhow!("{} was not built", dir.display()) }),
+            None => Err(other(anyhow!("building {} was interrupted: {status}", dir.display()))),
+        };
+    }
+    let options = BuildOptions {
+        out: out.map(Path::to_owned),
+        prog: prog.map(Path::to_owned),
+        definition: definition.map(Path::to_owned),
+    };
+    let report = ig_engine::build::build(dir, &options).map_err(|e| other(e.into()))?;
+    // Beside the rows of a gadget that runs from its folder, so not on standard output.
+    let _ = writeln!(std::io::stderr(), "{report}");
+    Ok(())
+}
+
+/// `ig image inspect`.
+pub fn inspect(matches: &ArgMatches) -> Result<u8, Failure> {
+    let Some(path) = matches.get_one::<PathBuf>("bundle") else { return Ok(exit::USAGE) };
+    let inspection = ig_engine::inspect::inspect(path).map_err(|e| Failure::new(exit::REFUSED, e))?;
+    let text = match matches.get_one::<String>("output").map(String::as_str) {
+        Some("json") => inspection.to_json(),
+        _ => inspection.to_string(),
+    };
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|e| Failure::new(exit::OTHER, e))?;
+    Ok(0)
+}

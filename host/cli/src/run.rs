@@ -1,0 +1,204 @@
+//! `ig run`: from the arguments to a running gadget, and from its end to an exit code.
+
+use crate::{Failure, args, caller, exit};
+use anyhow::{Context, anyhow};
+use clap::ArgMatches;
+use ig_engine::bundle::{Arch, Bundle};
+use ig_engine::command::{CommandError, CommandSpec};
+use ig_engine::output::{Format, TerminalOptions, TerminalSize};
+use ig_engine::run::{GuestLimits, Outcome, OutputOptions, RunError, RunOptions, Target};
+use ig_engine::stop::{Reason, Stop};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::iterator::Signals;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Runs `ig run` with the whole command line.
+pub fn main(args: &[OsString]) -> Result<u8, Failure> {
+    let after_run = args.get(2..).unwrap_or_default();
+    let Some(path) = args::find_bundle(after_run).map(PathBuf::from) else {
+        // Help, a usage error, or nothing to run: the plain definition knows what to say.
+        args::program().get_matches_from(args);
+        return Err(Failure::new(exit::USAGE, anyhow!("no bundle is given; see `ig run --help`")));
+    };
+    let bundle = open(&path)?;
+    // The gadget's own parameters stand beside the host's flags, so one definition parses, refuses and explains all.
+    let matches = args::run_with(&bundle.manifest).get_matches_from(
+        std::iter::once(OsString::from("ig run")).chain(after_run.iter().cloned()),
+    );
+    start(bundle, &matches)
+}
+
+/// The bundle, built first when the path is a gadget's folder.
+fn open(path: &Path) -> Result<Bundle, Failure> {
+    let file = if path.is_dir() { build(path)? } else { path.to_owned() };
+    Bundle::open(&file, Arch::host()).map_err(|e| Failure::new(exit::REFUSED, e))
+}
+
+fn build(dir: &Path) -> Result<PathBuf, Failure> {
+    let out = dir.join(".ig").join("run.oci");
+    crate::image::build_to(dir, Some(&out), None, None)?;
+    Ok(out)
+}
+
+fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
+    let other = |e: io::Error| Failure::new(exit::OTHER, e);
+    // Opened before anything runs: a path that can't be written is an error now, not at the end.
+    let summary_file = match matches.get_one::<PathBuf>("summary") {
+        Some(path) => {
+            let file = File::options().write(true).create(true).truncate(true).open(path);
+            Some((path, file.with_context(|| format!("--summary: can't write {}", path.display())).map_err(|e| Failure::new(exit::OTHER, e))?))
+        }
+        None => None,
+    };
+    let stop = Arc::new(Stop::new().map_err(other)?);
+    let stdout_is_terminal = io::stdout().is_terminal();
+    let terminal = stdout_is_terminal.then(|| TerminalSize::new(terminal_width()));
+    listen(stop.clone(), terminal.clone()).map_err(other)?;
+    let command = matches.get_many::<OsString>("command").and_then(|mut words| {
+        Some(CommandSpec {
+            program: words.next()?.clone(),
+            args: words.cloned().collect(),
+            caller: caller::caller(),
+            stdout_to_stderr: !stdout_is_terminal,
+        })
+    });
+    let verbose = matches.get_flag("verbose");
+    let limits = GuestLimits {
+        cpu_per_call: args::duration(matches, "guest-cpu-time"),
+        memory: matches.get_one("guest-memory").copied().unwrap_or(0),
+        host_calls: matches.get_one("guest-host-calls").copied().unwrap_or(0),
+        staging: matches.get_one("guest-staging").copied().unwrap_or(0),
+        max_traps: matches.get_one("max-traps").copied().unwrap_or(0),
+    };
+    let format = match matches.get_one::<String>("output").map(String::as_str) {
+        Some("json") => Format::Json,
+        Some("jsonpretty") => Format::JsonPretty,
+        _ => Format::Columns,
+    };
+    // Not std's own handle: it holds lines back in a buffer of its own.
+    let stdout = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).map_err(|e| other(e.into()))?);
+    let options = RunOptions {
+        params: args::params(&bundle.manifest, matches),
+        bundle,
+        target: Target {
+            pid: matches.get_one("pid").copied(),
+            tid: matches.get_one("tid").copied(),
+            comm: matches.get_one("comm").cloned(),
+            uid: matches.get_one("uid").copied(),
+            gid: matches.get_one("gid").copied(),
+        },
+        command,
+        timeout: matches.get_one("timeout").copied(),
+        ring_size: matches.get_one("ring-size").copied(),
+        limits,
+        output: OutputOptions {
+            format,
+            fields: matches.get_one("fields").cloned(),
+            writer: Box::new(stdout),
+            terminal: match terminal {
+                Some(size) => TerminalOptions::terminal(
+                    size,
+                    std::env::var_os("NO_COLOR").as_deref(),
+                    std::env::var_os("TERM").as_deref(),
+                ),
+                None => TerminalOptions::default(),
+            },
+        },
+        cache: cache_folder(),
+        verbose,
+        stop,
+        say: Arc::new(|text: &str| {
+            // Nobody to tell is no reason to stop.
+            let _ = writeln!(io::stderr(), "ig: {text}");
+        }),
+    };
+    let outcome = ig_engine::run::run(options).map_err(refusal)?;
+    // The summary never goes to standard output, so that a pipe to another program stays whole.
+    let _ = write!(io::stderr(), "{}", outcome.summary);
+    if let Some((path, mut file)) = summary_file {
+        let json = outcome.summary.to_json();
+        file.write_all(json.as_bytes())
+            .with_context(|| format!("--summary: can't write {}", path.display()))
+            .map_err(|e| Failure::new(exit::OTHER, e))?;
+    }
+    code(outcome, matches.get_flag("fail-on-loss"))
+}
+
+/// What the exit code says about a run that was.
+fn code(outcome: Outcome, fail_on_loss: bool) -> Result<u8, Failure> {
+    let Outcome { summary, reason, command } = outcome;
+    let command = match command {
+        Some(Err(e)) => {
+            let code = match &e {
+                CommandError::NotFound { .. } => exit::NOT_FOUND,
+                CommandError::NotRunnable { .. } => exit::NOT_RUNNABLE,
+                CommandError::Resources(_) => exit::OTHER,
+            };
+            return Err(Failure::new(code, e));
+        }
+        Some(Ok(ended)) => Some(ended),
+        None => None,
+    };
+    if reason == Reason::Traps {
+        return Err(Failure::new(exit::TRAPS, anyhow!("the guest trapped too often; --max-traps allows more")));
+    }
+    if fail_on_loss && summary.any_loss() {
+        return Err(Failure::new(exit::LOSS, anyhow!("something was lost, and --fail-on-loss is set")));
+    }
+    Ok(command.filter(|c| !c.by_us).map_or(0, |c| c.status))
+}
+
+fn refusal(error: RunError) -> Failure {
+    let code = match &error {
+        RunError::Usage(_) => exit::USAGE,
+        RunError::Missing(_) | RunError::Kernel(_) => exit::KERNEL,
+        RunError::Refused(_) => exit::REFUSED,
+        RunError::Init(_) => exit::TRAPS,
+        RunError::Command(CommandError::NotFound { .. }) => exit::NOT_FOUND,
+        RunError::Command(CommandError::NotRunnable { .. }) => exit::NOT_RUNNABLE,
+        RunError::Command(CommandError::Resources(_)) | RunError::Host(_) => exit::OTHER,
+    };
+    Failure::new(code, error)
+}
+
+/// Signals become requests; the second one to end does not wait for the first.
+fn listen(stop: Arc<Stop>, terminal: Option<TerminalSize>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGWINCH])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGWINCH => {
+                    if let Some(size) = &terminal {
+                        size.set(terminal_width());
+                    }
+                }
+                _ if stop.reason() == Some(Reason::Signal) => std::process::exit(128 + signal),
+                _ => stop.request(Reason::Signal),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Columns of the terminal; 80 when it does not say.
+fn terminal_width() -> u16 {
+    match rustix::termios::tcgetwinsize(rustix::stdio::stdout()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col,
+        _ => 80,
+    }
+}
+
+/// Where compiled guests are kept: the system's cache for root, the user's own otherwise.
+fn cache_folder() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some(PathBuf::from("/var/cache/ig/components"));
+    }
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    base.is_absolute().then(|| base.join("ig").join("components"))
+}

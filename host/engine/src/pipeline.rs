@@ -1,0 +1,356 @@
+//! From a span of records to rows in the writers' queues: guest, decoder, ledgers. Knows nothing of where spans come
+//! from.
+
+use crate::guest::{GuestHost, Say, Staged};
+use crate::ledger::{GuestSummary, RecordLedger, RowLedger};
+use crate::plan::PlannedTable;
+use arrow_array::ArrayRef;
+use ig_records::decode::Picked;
+use ig_sandbox::{Guest, Trap, TrapKind, Verdict};
+use ig_table::Rows;
+use ig_table::output::Output;
+use std::time::{Duration, Instant};
+
+/// A reader that takes nothing for this long when the run is over is not waited for any more.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A table with where its rows go.
+pub(crate) struct Sink {
+    pub plan: PlannedTable,
+    pub ledger: RowLedger,
+    /// None: nobody asked for this table.
+    pub output: Option<Output>,
+}
+
+/// The guest, one instance after the other.
+pub(crate) struct Instance {
+    guest: Guest<GuestHost>,
+    /// It trapped for the last time.
+    over: bool,
+    since: Instant,
+    max_traps: u32,
+    pub summary: GuestSummary,
+}
+
+/// When a call happens: both clocks in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Now {
+    /// CLOCK_BOOTTIME.
+    pub boot: u64,
+    /// What to add for CLOCK_REALTIME.
+    pub wall_offset: i64,
+}
+
+impl Now {
+    fn clocks(self) -> (u64, u64) {
+        (self.boot, self.boot.saturating_add_signed(self.wall_offset))
+    }
+}
+
+/// The guest trapped for the last time.
+#[derive(Debug)]
+pub(crate) struct TooManyTraps;
+
+/// Everything behind the rings.
+pub(crate) struct Pipeline {
+    sinks: Vec<Sink>,
+    records: Vec<RecordLedger>,
+    instance: Option<Instance>,
+    say: Say,
+}
+
+impl Instance {
+    /// A guest that is about to get its `init`.
+    pub fn new(guest: Guest<GuestHost>, max_traps: u32) -> Self {
+        Self { guest, over: false, since: Instant::now(), max_traps, summary: GuestSummary::default() }
+    }
+}
+
+impl Pipeline {
+    pub fn new(tables: Vec<(PlannedTable, Option<Output>)>, sources: usize, instance: Option<Instance>, say: Say) -> Self {
+        let sinks =
+            tables.into_iter().map(|(plan, output)| Sink { plan, ledger: RowLedger::default(), output }).collect();
+        Self { sinks, records: vec![RecordLedger::default(); sources], instance, say }
+    }
+
+    /// The guest's first call. What it emits is committed. The error is for the user: there is nothing to fall back to.
+    pub fn init(&mut self, now: Now) -> Result<(), String> {
+        let Some(guest) = self.guest() else { return Ok(()) };
+        guest.host_mut().begin(now.clocks(), false);
+        match guest.init() {
+            Ok(Ok(())) => self.commit(None, now),
+            Ok(Err(said)) => Err(format!("init: {said}")),
+            Err(trap) => Err(with_backtrace(&trap)),
+        }
+    }
+
+    /// Hands a span of a source over. `records` of it are not discarded.
+    pub fn deliver(&mut self, source: usize, span: &[u8], records: u32, discarded: u32, now: Now) -> Result<(), TooManyTraps> {
+        if let Some(ledger) = self.records.get_mut(source) {
+            ledger.discarded_by_program += u64::from(discarded);
+        }
+        if records == 0 {
+            return Ok(());
+        }
+        let over = self.instance.as_ref().is_some_and(|i| i.over);
+        let outcome = match self.guest() {
+            Some(guest) => {
+                guest.host_mut().begin(now.clocks(), true);
+                let number = u16::try_from(source).unwrap_or(u16::MAX);
+                guest.process(number, span).and_then(|verdict| {
+                    check(verdict, records)?;
+                    self.commit(Some((source, span)), now).map_err(|what| Trap::broken("process", &what))?;
+                    Ok(verdict)
+                })
+            }
+            // Taken after the last trap: no guest is left to decide.
+            None if over => {
+                if let Some(ledger) = self.records.get_mut(source) {
+                    ledger.undecided_at_exit += u64::from(records);
+                }
+                return Ok(());
+            }
+            None => {
+                // The ring's consumer has checked the framing, so there is nothing here that could be wrong.
+                match self.decode_all(source, span, now) {
+                    Ok(()) => Ok(Verdict { accepted: records, ..Verdict::default() }),
+                    Err(what) => {
+                        (self.say)(&format!("a span can't be decoded: {what}"));
+                        Ok(Verdict { malformed: records, ..Verdict::default() })
+                    }
+                }
+            }
+        };
+        let n = u64::from(records);
+        match (outcome, self.records.get_mut(source)) {
+            (Ok(verdict), Some(ledger)) => {
+                ledger.accepted += u64::from(verdict.accepted);
+                ledger.dropped_by_guest += u64::from(verdict.dropped);
+                ledger.malformed += u64::from(verdict.malformed);
+                Ok(())
+            }
+            (Err(trap), Some(ledger)) => {
+                if trap.kind == TrapKind::Deadline {
+                    ledger.lost_to_deadline += n;
+                } else {
+                    ledger.lost_to_trap += n;
+                }
+                self.trapped(&trap, now)
+            }
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// Calls every timer that is due.
+    pub fn tick(&mut self, now: Now) -> Result<(), TooManyTraps> {
+        while let Some(guest) = self.guest() {
+            let Some((timer, due)) = guest.host_mut().timers.take_due(now.boot) else { break };
+            guest.host_mut().begin(now.clocks(), false);
+            let result = guest.tick(timer, due);
+            self.ended("tick", result, now)?;
+        }
+        Ok(())
+    }
+
+    /// When the next timer is due, in boot nanoseconds.
+    pub fn next_timer(&self) -> Option<u64> {
+        self.instance.as_ref().filter(|i| !i.over)?.guest.host().timers.next_due()
+    }
+
+    /// The guest's last call.
+    pub fn stop(&mut self, now: Now) -> Result<(), TooManyTraps> {
+        let Some(guest) = self.guest() else { return Ok(()) };
+        guest.host_mut().begin(now.clocks(), false);
+        let result = guest.stop();
+        self.ended("stop", result, now)
+    }
+
+    /// Records of a source that were taken from its ring, discarded ones included.
+    pub fn seen(&self, source: usize) -> u64 {
+        self.records.get(source).map_or(0, RecordLedger::accounted)
+    }
+
+    /// A reader of some table went away for good.
+    pub fn closed(&self) -> bool {
+        self.sinks.iter().filter_map(|s| s.output.as_ref()).any(Output::closed)
+    }
+
+    /// Ends the outputs and gives the ledgers: of sources and tables in their order.
+    pub fn finish(self) -> Finished {
+        let Self { sinks, records, instance, say } = self;
+        let mut blocked_ns = 0;
+        let rows = sinks
+            .into_iter()
+            .map(|Sink { plan, mut ledger, output }| {
+                if let Some(output) = output {
+                    let end = output.finish(Some(PATIENCE));
+                    ledger.written += end.written;
+                    for (reason, n) in end.lost {
+                        *ledger.lost.entry(reason.as_str().to_owned()).or_default() += n;
+                    }
+                    blocked_ns += end.blocked_ns;
+                    if let Some(error) = end.error {
+                        say(&format!("rows of {} could not be written: {error}", plan.table.name));
+                    }
+                }
+                (plan.table.name.clone(), ledger)
+            })
+            .collect();
+        let guest = instance.map(|i| {
+            let mut summary = i.summary;
+            summary.log_lines_suppressed = i.guest.host().log_suppressed;
+            summary
+        });
+        Finished { records, rows, guest, blocked_ns }
+    }
+
+    fn guest(&mut self) -> Option<&mut Guest<GuestHost>> {
+        self.instance.as_mut().filter(|i| !i.over).map(|i| &mut i.guest)
+    }
+
+    /// After a call outside of `process`.
+    fn ended(&mut self, during: &str, result: Result<(), Trap>, now: Now) -> Result<(), TooManyTraps> {
+        let result = result.and_then(|()| self.commit(None, now).map_err(|what| Trap::broken(during, &what)));
+        match result {
+            Ok(()) => Ok(()),
+            Err(trap) => self.trapped(&trap, now),
+        }
+    }
+
+    /// What the call staged becomes rows, all of it or nothing.
+    fn commit(&mut self, span: Option<(usize, &[u8])>, now: Now) -> Result<(), String> {
+        let Some(guest) = self.guest() else { return Ok(()) };
+        let mut staged = std::mem::take(&mut guest.host_mut().staged);
+        let mut complete = Vec::with_capacity(staged.len());
+        for s in staged.drain(..) {
+            let Some(sink) = self.sinks.get(s.table) else { continue };
+            let table = s.table;
+            complete.push((table, rows(&sink.plan, s, span, now)?));
+        }
+        // The list goes back with its memory.
+        if let Some(guest) = self.guest() {
+            guest.host_mut().staged = staged;
+        }
+        for (table, rows) in complete {
+            self.push(table, rows);
+        }
+        Ok(())
+    }
+
+    /// A row a record, where no guest says otherwise.
+    fn decode_all(&mut self, source: usize, span: &[u8], now: Now) -> Result<(), String> {
+        let (picked, _) = Picked::all(span).map_err(|e| e.to_string())?;
+        for table in 0..self.sinks.len() {
+            let Some(sink) = self.sinks.get(table).filter(|s| s.plan.source == Some(source)) else { continue };
+            let columns = decoded(&sink.plan, vec![None; sink.plan.wanted.len()], &picked)?;
+            let rows =
+                Rows { table: sink.plan.table.clone(), columns, len: picked.len(), wall_offset: now.wall_offset };
+            self.push(table, rows);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, table: usize, rows: Rows) {
+        let Some(sink) = self.sinks.get_mut(table) else { return };
+        let n = rows.len as u64;
+        sink.ledger.emitted += n;
+        match &sink.output {
+            Some(output) => output.push(rows),
+            None => sink.ledger.filtered += n,
+        }
+    }
+
+    /// A new instance takes over, or the run ends.
+    fn trapped(&mut self, trap: &Trap, now: Now) -> Result<(), TooManyTraps> {
+        let mut trap = trap.clone();
+        loop {
+            let say = self.say.clone();
+            let Some(instance) = self.instance.as_mut() else { return Ok(()) };
+            instance.summary.traps += 1;
+            instance.summary.last_trap = Some(trap.to_string());
+            let lost = u64::try_from(instance.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            instance.summary.state_lost_ns = instance.summary.state_lost_ns.saturating_add(lost);
+            instance.since = Instant::now();
+            say(&format!("the guest trapped ({} of {}): {}", instance.summary.traps, instance.max_traps, with_backtrace(&trap)));
+            let host = instance.guest.host_mut();
+            host.timers.clear();
+            host.begin(now.clocks(), false);
+            if instance.summary.traps >= instance.max_traps {
+                instance.over = true;
+                return Err(TooManyTraps);
+            }
+            let again = instance.guest.restart().and_then(|()| instance.guest.init());
+            instance.summary.restarts += 1;
+            trap = match again {
+                Ok(Ok(())) => match self.commit(None, now) {
+                    Ok(()) => return Ok(()),
+                    Err(what) => Trap::broken("init", &what),
+                },
+                Ok(Err(said)) => {
+                    say(&format!("the guest can't be started again: init: {said}"));
+                    instance.over = true;
+                    return Err(TooManyTraps);
+                }
+                Err(trap) => trap,
+            };
+        }
+    }
+}
+
+/// The trap's line, and below it where in the guest it was.
+fn with_backtrace(trap: &Trap) -> String {
+    let mut text = trap.to_string();
+    for frame in &trap.backtrace {
+        text.push_str("\n      at ");
+        text.push_str(frame);
+    }
+    text
+}
+
+/// What a finished pipeline has to say.
+pub(crate) struct Finished {
+    pub records: Vec<RecordLedger>,
+    pub rows: Vec<(String, RowLedger)>,
+    pub guest: Option<GuestSummary>,
+    pub blocked_ns: u64,
+}
+
+/// The three numbers must be the records that were handed over.
+fn check(verdict: Verdict, records: u32) -> Result<(), Trap> {
+    let Verdict { accepted, dropped, malformed } = verdict;
+    let sum = u64::from(accepted) + u64::from(dropped) + u64::from(malformed);
+    if sum == u64::from(records) {
+        return Ok(());
+    }
+    Err(Trap::broken(
+        "process",
+        &format!("the verdict says {accepted} accepted + {dropped} dropped + {malformed} malformed = {sum}, and {records} records were handed over"),
+    ))
+}
+
+/// Staged columns and those that the host decodes, together.
+fn rows(plan: &PlannedTable, staged: Staged, span: Option<(usize, &[u8])>, now: Now) -> Result<Rows, String> {
+    let Staged { table: _, rows, origin, mut columns } = staged;
+    if let (false, Some((source, span))) = (origin.is_empty(), span) {
+        let at = |what: &dyn std::fmt::Display| format!("table {}: {what}", plan.table.name);
+        if plan.source.is_some_and(|s| s != source) {
+            return Err(at(&"rows with an origin, but this source is not the table's"));
+        }
+        let picked = Picked::origins(span, &origin).map_err(|e| at(&e))?;
+        columns = decoded(plan, columns, &picked)?;
+    }
+    Ok(Rows { table: plan.table.clone(), columns, len: rows, wall_offset: now.wall_offset })
+}
+
+/// Adds the columns that the host decodes.
+fn decoded(plan: &PlannedTable, mut columns: Vec<Option<ArrayRef>>, picked: &Picked<'_>) -> Result<Vec<Option<ArrayRef>>, String> {
+    if let Some(decoder) = &plan.decoder {
+        for (column, index) in &plan.decoded {
+            let array = decoder.decode(*index, picked).map_err(|e| format!("table {}: {e}", plan.table.name))?;
+            if let Some(slot) = columns.get_mut(*column) {
+                *slot = Some(array);
+            }
+        }
+    }
+    Ok(columns)
+}

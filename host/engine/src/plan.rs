@@ -1,0 +1,227 @@
+//! What a run is going to do, decided before anything happens: checked manifest, wanted columns, values for the
+//! kernel side.
+
+use crate::run::{RunError, Target};
+use ig_bundle::manifest::{Access, ColumnSource, Manifest, ParamTarget, Resolved, ResolvedSource, ResolvedTable};
+use ig_bundle::Bundle;
+use ig_kernel::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP};
+use ig_object::Object;
+use ig_records::decode::{Decoder, FieldSpec};
+use ig_table::{DataType, Table, select};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One table of the run.
+#[derive(Debug)]
+pub(crate) struct PlannedTable {
+    pub table: Arc<Table>,
+    /// Columns that are written, in this order.
+    pub selected: Vec<usize>,
+    /// By column index: somebody needs it.
+    pub wanted: Vec<bool>,
+    /// By column index: the type of what the guest emits; None: the host decodes it.
+    pub guest: Vec<Option<DataType>>,
+    /// The source whose records the decoder reads.
+    pub source: Option<usize>,
+    /// Reads the columns that are fields of the record.
+    pub decoder: Option<Decoder>,
+    /// Wanted columns that the decoder has: index of the column, index in the decoder.
+    pub decoded: Vec<(usize, usize)>,
+}
+
+/// The whole run.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub sources: Vec<ResolvedSource>,
+    pub tables: Vec<PlannedTable>,
+    /// By index in the manifest; None: not for the guest.
+    pub guest_params: Vec<Option<String>>,
+    /// Maps that the guest may use, and how.
+    pub grants: Vec<(String, Vec<Access>)>,
+    /// Values of `const volatile` variables.
+    pub variables: BTreeMap<String, Vec<u8>>,
+    /// Programs that this run does not need.
+    pub exclude: BTreeSet<String>,
+    /// Programs that may be missing.
+    pub optional: BTreeSet<String>,
+}
+
+impl Plan {
+    pub fn new(
+        bundle: &Bundle,
+        object: &Object<'_>,
+        params: &[(String, String)],
+        target: &Target,
+        has_command: bool,
+        fields: Option<&str>,
+    ) -> Result<Self, RunError> {
+        let manifest = &bundle.manifest;
+        let refused = |e: &dyn std::fmt::Display| RunError::Refused(e.to_string());
+        let resolved = bundle.resolve(object).map_err(|e| refused(&e))?;
+        if bundle.component.is_none() {
+            manifest.check_without_guest().map_err(|e| refused(&e))?;
+        }
+        let Resolved { sources, tables, params: _, maps, programs } = &resolved;
+
+        let mut planned = Vec::with_capacity(tables.len());
+        let mut enabled = BTreeSet::new();
+        for (i, table) in tables.iter().enumerate() {
+            // The first table is the one that is shown, and that `--fields` speaks of.
+            let selected = match i {
+                0 => select::select(&table.table, fields).map_err(|e| RunError::Usage(format!("--fields: {e}")))?,
+                _ => Vec::new(),
+            };
+            enabled.extend(selected.iter().filter_map(|c| table.enables.get(*c).copied().flatten()));
+            planned.push(plan_table(table, selected, sources)?);
+        }
+
+        let values = values(manifest, &resolved, params, &enabled)?;
+        let mut variables = BTreeMap::new();
+        let mut guest_params = Vec::new();
+        for ((param, resolved), value) in manifest.params.iter().zip(&resolved.params).zip(values) {
+            if param.to == ParamTarget::Guest {
+                guest_params.push(Some(value));
+                continue;
+            }
+            guest_params.push(None);
+            let Some(name) = &resolved.variable else { continue };
+            let variable = object.variable(name).ok_or_else(|| refused(&format!("the object has no variable {name}")))?;
+            let bytes =
+                param.to_bytes(&value, object.btf(), variable).map_err(|e| RunError::Usage(e.to_string()))?;
+            variables.insert(name.clone(), bytes);
+        }
+
+        let follows = has_command || target.pid.is_some();
+        filters(object, target, follows, &mut variables)?;
+        let mut exclude = BTreeSet::new();
+        if !follows && object.programs().iter().any(|p| p.name == FOLLOW_FORK_PROGRAM) {
+            exclude.insert(FOLLOW_FORK_PROGRAM.to_owned());
+        }
+        // Optional for whoever does not ask to follow; who does ask gets nothing but what he asked for.
+        let optional = programs.iter().filter(|p| p.optional && p.name != FOLLOW_FORK_PROGRAM);
+        Ok(Self {
+            sources: sources.clone(),
+            tables: planned,
+            guest_params,
+            grants: maps.iter().map(|m| (m.map.clone(), m.access.clone())).collect(),
+            variables,
+            exclude,
+            optional: optional.map(|p| p.name.clone()).collect(),
+        })
+    }
+}
+
+fn plan_table(table: &ResolvedTable, selected: Vec<usize>, sources: &[ResolvedSource]) -> Result<PlannedTable, RunError> {
+    let ResolvedTable { table, source, columns, enables: _ } = table;
+    let mut wanted = vec![false; columns.len()];
+    for c in &selected {
+        if let Some(w) = wanted.get_mut(*c) {
+            *w = true;
+        }
+    }
+    let mut guest = Vec::with_capacity(columns.len());
+    let mut specs = Vec::new();
+    let mut decoded = Vec::new();
+    for (i, (from, column)) in columns.iter().zip(&table.columns).enumerate() {
+        match from {
+            ColumnSource::Guest => guest.push(Some(column.data_type.clone())),
+            ColumnSource::Field { source: _, path } => {
+                guest.push(None);
+                if wanted.get(i) == Some(&true) {
+                    decoded.push((i, specs.len()));
+                    specs.push(FieldSpec {
+                        path: path.clone(),
+                        data_type: Some(column.data_type.clone()),
+                        kind: column.kind,
+                    });
+                }
+            }
+        }
+    }
+    let decoder = match source.and_then(|s| sources.get(s)) {
+        Some(source) => Some(
+            Decoder::new(&source.layout, &specs)
+                .map_err(|e| RunError::Refused(format!("table {}: {e}", table.name)))?,
+        ),
+        None => None,
+    };
+    Ok(PlannedTable { table: Arc::new(table.clone()), selected, wanted, guest, source: *source, decoder, decoded })
+}
+
+/// The value of every parameter: what the user set, what a wanted column switches on, the default.
+fn values(
+    manifest: &Manifest,
+    resolved: &Resolved,
+    set: &[(String, String)],
+    enabled: &BTreeSet<usize>,
+) -> Result<Vec<String>, RunError> {
+    for (name, _) in set {
+        if manifest.params.iter().all(|p| p.name != *name) {
+            let known: Vec<_> = manifest.params.iter().map(|p| p.name.as_str()).collect();
+            return Err(RunError::Usage(match known.as_slice() {
+                [] => format!("{} has no parameter `{name}`; it has none", manifest.name),
+                _ => format!("{} has no parameter `{name}`; it has {}", manifest.name, known.join(", ")),
+            }));
+        }
+    }
+    let value = |i: usize| {
+        let (Some(param), Some(resolved)) = (manifest.params.get(i), resolved.params.get(i)) else {
+            return Ok(String::new());
+        };
+        match set.iter().rev().find(|(name, _)| *name == param.name) {
+            Some((_, value)) => param.canonical(value).map_err(|e| RunError::Usage(e.to_string())),
+            None if enabled.contains(&i) => Ok("true".to_owned()),
+            None => Ok(resolved.default.clone()),
+        }
+    };
+    (0..manifest.params.len()).map(value).collect()
+}
+
+/// The variables of `gadget/filter.h`.
+fn filters(
+    object: &Object<'_>,
+    target: &Target,
+    follows: bool,
+    variables: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<(), RunError> {
+    let Target { pid: _, tid, comm, uid, gid } = target;
+    let mut set = |flag: &str, name: &str, value: Vec<u8>| {
+        if object.variable(name).is_none() {
+            return Err(RunError::Usage(format!(
+                "{flag}: this gadget can't be narrowed, its eBPF side does not include <gadget/filter.h>"
+            )));
+        }
+        variables.insert(name.to_owned(), value);
+        Ok(())
+    };
+    let yes = || vec![1u8];
+    if follows {
+        set("-- CMD and --pid", "gadget_filter_followed", yes())?;
+        if object.map(FOLLOWED_MAP).is_none() {
+            return Err(RunError::Usage(format!("-- CMD and --pid: this gadget's eBPF side has no map {FOLLOWED_MAP}")));
+        }
+    }
+    if let Some(tid) = tid {
+        set("--tid", "gadget_filter_tid", tid.to_le_bytes().to_vec())?;
+    }
+    if let Some(uid) = uid {
+        set("--uid", "gadget_filter_uid", uid.to_le_bytes().to_vec())?;
+        set("--uid", "gadget_filter_by_uid", yes())?;
+    }
+    if let Some(gid) = gid {
+        set("--gid", "gadget_filter_gid", gid.to_le_bytes().to_vec())?;
+        set("--gid", "gadget_filter_by_gid", yes())?;
+    }
+    if let Some(comm) = comm {
+        let mut name = [0u8; 16]; // TASK_COMM_LEN, include/linux/sched.h
+        if comm.len() > 15 {
+            return Err(RunError::Usage(format!("--comm: a task's name has at most 15 bytes; this has {}", comm.len())));
+        }
+        for (to, from) in name.iter_mut().zip(comm.bytes()) {
+            *to = from;
+        }
+        set("--comm", "gadget_filter_comm", name.to_vec())?;
+        set("--comm", "gadget_filter_by_comm", yes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,351 @@
+//! Rows as aligned columns under one header.
+//!
+//! **Widths.** A column is as wide as the manifest says, else as its kind and type usually need;
+//! wider when its name or, in the first batch, its values are. Values of a column with a width in
+//! the manifest widen it only when they can't be cut. Later rows change no width.
+//!
+//! **On a terminal** a line never exceeds the terminal's width, so that none wraps:
+//!
+//! 1. Text, bytes, lists, structs, users and open flags can be *cut*: what does not fit ends in
+//!    `…`. Numbers, times, errors and the like never are.
+//! 2. When all columns together are too wide, the widest one that can be cut gives a cell, again and
+//!    again, until they fit or each is down to 8.
+//! 3. When that is not enough, lines end at the terminal's edge: the columns at the right are out of
+//!    sight, and `--fields` chooses.
+//! 4. The last column takes the room that is left.
+//!
+//! A value that can't be cut and is wider than its column moves what follows to the right; the next
+//! column that can be cut takes that up. After a resize the widths are fitted anew at the next batch.
+//! The header is printed once, before the first row, and never again.
+//!
+//! **Not on a terminal** nothing is cut, the last column is not padded, and nothing is coloured.
+//!
+//! **Values.** Numbers stand right, all else left; a line has no spaces at its end. What is not known
+//! is `-`, as is errno 0. Text is printed as it is, except that nothing in it can reach the terminal
+//! as a command or look like something else: control characters are `\n`, `\t`, `\r` or `\xNN`,
+//! bytes that are not UTF-8 `\xNN`, the characters that [`crate::text::is_hazardous`] lists `\uNNNN`.
+//! (A backslash is printed as it is; exact bytes are JSON's job.) The items of a list stand in a row,
+//! each as a shell would take it: bare, in `'...'`, or in `$'...'` with escapes. Structs are
+//! `{name=value name=value}`, bytes are hex. Kinds: see [`Kind`].
+
+mod cell;
+mod layout;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use crate::cells::Cells;
+use crate::kinds::Kind;
+use crate::kinds::words::Words;
+use crate::schema::{Column, DataType, Rows, Table};
+use cell::{Formatter, text_width};
+use layout::Wanted;
+
+/// How wide the terminal is, in cells. Clones share it: whoever hears of SIGWINCH sets it, the
+/// writer reads it at the next batch.
+#[derive(Clone, Debug)]
+pub struct TerminalSize(Arc<AtomicU16>);
+
+impl TerminalSize {
+    /// A terminal `columns` cells wide; 0, which a terminal says when it does not know, means 80.
+    #[must_use]
+    pub fn new(columns: u16) -> Self {
+        let size = Self(Arc::new(AtomicU16::new(0)));
+        size.set(columns);
+        size
+    }
+
+    /// After a resize.
+    pub fn set(&self, columns: u16) {
+        self.0.store(if columns == 0 { 80 } else { columns }, Ordering::Relaxed);
+    }
+
+    /// The width last set.
+    #[must_use]
+    pub fn get(&self) -> u16 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What is at the other end. The default is no terminal.
+#[derive(Clone, Debug, Default)]
+pub struct TerminalOptions {
+    /// The terminal's width; `None` when output is not a terminal.
+    pub size: Option<TerminalSize>,
+    /// Whether the header is bold.
+    pub color: bool,
+}
+
+impl TerminalOptions {
+    /// A terminal. `no_color`, `term`: the environment's `NO_COLOR` (any value but the empty one
+    /// switches colours off) and `TERM` (so does `dumb`).
+    #[must_use]
+    pub fn terminal(size: TerminalSize, no_color: Option<&OsStr>, term: Option<&OsStr>) -> Self {
+        let color = no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"));
+        Self { size: Some(size), color }
+    }
+}
+
+/// Writes rows as aligned columns.
+#[derive(Debug)]
+pub struct ColumnsWriter {
+    columns: Vec<Shown>,
+    terminal: TerminalOptions,
+    formatter: Formatter,
+    /// The terminal's width that the columns were fitted to.
+    fitted: Option<u16>,
+    header_is_due: bool,
+    cell: String,
+}
+
+/// A selected column.
+#[derive(Debug)]
+struct Shown {
+    index: usize,
+    kind: Kind,
+    header: String,
+    align_right: bool,
+    wanted: Wanted,
+    /// May values widen the column?
+    grows: bool,
+    width: usize,
+}
+
+/// Rows of the first batch that are looked at for widths.
+const MEASURED: usize = 256;
+
+/// Text in the first batch widens a column to this at most.
+const WIDEST_BY_DATA: usize = 40;
+
+impl ColumnsWriter {
+    /// A writer for the columns `selected` of a table, by index; an index outside is left out.
+    #[must_use]
+    pub fn new(table: &Table, selected: &[usize], words: Words, terminal: TerminalOptions) -> Self {
+        let columns = selected.iter().filter_map(|index| {
+            let column = table.columns.get(*index)?;
+            Some(Shown::new(*index, column))
+        });
+        Self {
+            columns: columns.collect(),
+            terminal,
+            formatter: Formatter::new(words),
+            fitted: None,
+            header_is_due: true,
+            cell: String::new(),
+        }
+    }
+
+    /// Whether the next write begins with the header's line.
+    #[must_use]
+    pub fn header_is_due(&self) -> bool {
+        self.header_is_due
+    }
+
+    /// Adds a line for each row at the end of `out`; before the first one the header.
+    pub fn write(&mut self, rows: &Rows, out: &mut Vec<u8>) {
+        if rows.len == 0 {
+            return;
+        }
+        self.formatter.wall_offset = rows.wall_offset;
+        let cells: Vec<Cells<'_>> = self
+            .columns
+            .iter()
+            .map(|shown| {
+                let array = rows.columns.get(shown.index).and_then(Option::as_deref);
+                match rows.table.columns.get(shown.index) {
+                    Some(column) => Cells::new(&column.data_type, array, rows.len),
+                    None => Cells::new(&DataType::Bool, None, 0),
+                }
+            })
+            .collect();
+        if self.header_is_due {
+            self.measure(&cells, rows.len);
+        }
+        let terminal = self.terminal.size.as_ref().map(TerminalSize::get);
+        if self.header_is_due || terminal != self.fitted {
+            self.fit(terminal);
+        }
+        let limit = terminal.map_or(usize::MAX, usize::from);
+        if self.header_is_due {
+            self.header_is_due = false;
+            self.header(limit, out);
+        }
+        let Self { columns, formatter, cell, .. } = self;
+        for row in 0..rows.len {
+            let mut line = Line::new(out, limit);
+            let last = columns.len().saturating_sub(1);
+            for (i, (shown, cells)) in columns.iter().zip(&cells).enumerate() {
+                cell.clear();
+                let width = formatter.cell(cells, shown.kind, row, cell);
+                line.cell(cell, width, shown, i == last);
+            }
+            line.end();
+        }
+    }
+
+    fn measure(&mut self, cells: &[Cells<'_>], rows: usize) {
+        let Self { columns, formatter, cell, .. } = self;
+        for (shown, cells) in columns.iter_mut().zip(cells) {
+            let Wanted { natural, cut, .. } = &mut shown.wanted;
+            if !shown.grows {
+                continue;
+            }
+            let most = if *cut { WIDEST_BY_DATA } else { usize::MAX };
+            for row in 0..rows.min(MEASURED) {
+                cell.clear();
+                let width = formatter.cell(cells, shown.kind, row, cell);
+                *natural = (*natural).max(width.min(most));
+            }
+        }
+    }
+
+    fn fit(&mut self, terminal: Option<u16>) {
+        self.fitted = terminal;
+        let wanted: Vec<Wanted> = self.columns.iter().map(|shown| shown.wanted).collect();
+        let widths = layout::fit(&wanted, terminal.map(usize::from));
+        for (shown, width) in self.columns.iter_mut().zip(widths) {
+            shown.width = width;
+        }
+    }
+
+    fn header(&self, limit: usize, out: &mut Vec<u8>) {
+        let bold = self.terminal.size.is_some() && self.terminal.color;
+        if bold {
+            out.extend_from_slice(b"\x1b[1m");
+        }
+        let mut line = Line::new(out, limit);
+        let last = self.columns.len().saturating_sub(1);
+        for (i, shown) in self.columns.iter().enumerate() {
+            line.cell(&shown.header, text_width(&shown.header), shown, i == last);
+        }
+        line.end();
+        if bold {
+            // Before the line's end, so that the next line is not bold on any terminal.
+            out.pop();
+            out.extend_from_slice(b"\x1b[0m\n");
+        }
+    }
+}
+
+impl Shown {
+    fn new(index: usize, column: &Column) -> Self {
+        let Column { name, description: _, data_type, kind, width, hidden: _ } = column;
+        let kind = if kind.accepts(data_type) { *kind } else { Kind::None };
+        let mut header = String::new();
+        cell::push_harmless(name.to_uppercase().as_bytes(), &mut header);
+        let (usual, cut) = usual_width(data_type, kind);
+        let natural = width.map_or(usual, usize::from).max(text_width(&header)).max(1);
+        Self {
+            index,
+            kind,
+            header,
+            align_right: stands_right(data_type, kind),
+            wanted: Wanted { natural, cut },
+            grows: !cut || width.is_none(),
+            width: natural,
+        }
+    }
+}
+
+/// The width that values of a kind or type mostly need, and whether they can be cut.
+fn usual_width(ty: &DataType, kind: Kind) -> (usize, bool) {
+    if matches!(ty, DataType::List(_) | DataType::Struct(_)) {
+        return (24, true);
+    }
+    match kind {
+        Kind::Timestamp => (12, false),
+        Kind::Duration => (9, false),
+        Kind::Pid | Kind::Tid => (7, false),
+        Kind::Uid | Kind::Gid => (5, false),
+        Kind::User => (8, true),
+        Kind::Errno => (7, false),
+        Kind::OpenFlags => (20, true),
+        Kind::FileMode => (4, false),
+        Kind::MountNs => (10, false),
+        Kind::Cgroup => (8, false),
+        Kind::Hex => (10, false),
+        Kind::None => match ty {
+            DataType::Text | DataType::Bytes => (16, true),
+            DataType::Bool => (5, false),
+            DataType::I8 | DataType::U8 => (3, false),
+            DataType::I16 | DataType::U16 => (5, false),
+            _ => (8, false),
+        },
+    }
+}
+
+/// Whether values stand at the right of their column: numbers, but not words for numbers.
+fn stands_right(ty: &DataType, kind: Kind) -> bool {
+    ty.is_number()
+        && !matches!(kind, Kind::Timestamp | Kind::User | Kind::Errno | Kind::OpenFlags)
+}
+
+/// A line being put together.
+struct Line<'a> {
+    out: &'a mut Vec<u8>,
+    /// Where the line begins in `out`.
+    start: usize,
+    /// The cell where the next character would stand.
+    at: usize,
+    /// The cell where the next column begins.
+    next: usize,
+    /// Cells that the line may have.
+    limit: usize,
+}
+
+/// Where text can still be cut when values before it took too much room.
+const LEAST_CUT: usize = 4;
+
+impl<'a> Line<'a> {
+    fn new(out: &'a mut Vec<u8>, limit: usize) -> Self {
+        let start = out.len();
+        Self { out, start, at: 0, next: 0, limit }
+    }
+
+    /// Adds a column's text, which is `width` cells wide.
+    fn cell(&mut self, text: &str, width: usize, shown: &Shown, last: bool) {
+        // Past the first column at least one space separates.
+        let begin = if self.next == 0 { 0 } else { self.next.max(self.at + 1) };
+        let end = self.next + shown.width;
+        self.next = end + 1;
+        let room = self.limit.saturating_sub(begin);
+        if room == 0 {
+            return;
+        }
+        let on_terminal = self.limit != usize::MAX;
+        let most = if on_terminal && shown.wanted.cut && !last {
+            end.saturating_sub(begin).max(LEAST_CUT.min(shown.width)).min(room)
+        } else {
+            room
+        };
+        if width == 0 {
+            return;
+        }
+        let shift = if shown.align_right { end.saturating_sub(begin + width) } else { 0 };
+        let shift = shift.min(room - 1);
+        self.out.extend(std::iter::repeat_n(b' ', begin + shift - self.at));
+        self.at = begin + shift;
+        let most = most.min(self.limit - self.at);
+        // Characters of no width are not without limit either.
+        let (shown, width) = if width <= most && (!on_terminal || text.len() <= 16 * most) {
+            (text, width)
+        } else {
+            cell::cut(text, most)
+        };
+        self.out.extend_from_slice(shown.as_bytes());
+        if shown.len() < text.len() {
+            self.out.extend_from_slice("…".as_bytes());
+            self.at += 1;
+        }
+        self.at += width;
+    }
+
+    fn end(self) {
+        let kept = self.out.iter().skip(self.start).rposition(|byte| *byte != b' ');
+        self.out.truncate(self.start + kept.map_or(0, |at| at + 1));
+        self.out.push(b'\n');
+    }
+}

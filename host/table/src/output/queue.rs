@@ -1,0 +1,256 @@
+//! The bounded queue between those who make rows and the thread that writes them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{LossReason, OutputLedger, QueueLimits};
+use crate::schema::Rows;
+
+/// After this many rows in one go the thread naps instead of sleeping, so that whoever pushes need
+/// not wake it: a wake-up costs the pusher microseconds, which only a single row is worth.
+const BUSY_ROWS: usize = 256;
+
+/// How long such a nap is: what it adds to the time until a row is seen, under load alone.
+const NAP: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    limits: QueueLimits,
+    state: Mutex<State>,
+    /// The writer waits here.
+    work: Condvar,
+    /// Whoever finishes waits here.
+    progress: Condvar,
+    closed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<(Rows, usize)>,
+    rows: usize,
+    bytes: usize,
+    writer: Sleep,
+    /// Rows taken since the writer last had nothing to do.
+    taken: usize,
+    /// No more rows will come.
+    ending: bool,
+    /// The thread writes no more.
+    done: bool,
+    /// Why rows that come now are lost.
+    failed: Option<LossReason>,
+    /// Counts what the reader takes, so that `finish` sees whether it still does.
+    steps: u64,
+    ledger: OutputLedger,
+}
+
+/// What the writer is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sleep {
+    /// Looks at the queue before it sleeps.
+    #[default]
+    Awake,
+    /// Looks at the queue within [`NAP`].
+    Napping,
+    /// Has to be woken.
+    Asleep,
+}
+
+/// What the writer is to do.
+pub(super) enum Next {
+    Rows(Rows),
+    /// Nothing waits now.
+    Nothing,
+    /// Nothing waits, and nothing will come.
+    End,
+}
+
+impl Queue {
+    pub(super) fn new(limits: QueueLimits) -> Self {
+        Self {
+            limits,
+            state: Mutex::default(),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The state stays consistent at every point where a holder could panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, rows: Rows) {
+        if rows.len == 0 {
+            return;
+        }
+        let bytes = rows.bytes();
+        let len = rows.len;
+        let wake = {
+            let mut state = self.lock();
+            state.ledger.pushed += len as u64;
+            if let Some(reason) = state.failed {
+                state.ledger.lose(reason, len as u64);
+                return;
+            }
+            let QueueLimits { rows: most_rows, bytes: most_bytes } = self.limits;
+            // A batch larger than the queue goes through when nothing else waits.
+            let fits = state.rows.saturating_add(len) <= most_rows
+                && state.bytes.saturating_add(bytes) <= most_bytes;
+            if !fits && !state.waiting.is_empty() {
+                state.ledger.lose(LossReason::SlowReader, len as u64);
+                return;
+            }
+            state.rows += len;
+            state.bytes += bytes;
+            state.waiting.push_back((rows, bytes));
+            let filling = state.rows > most_rows / 4 || state.bytes > most_bytes / 4;
+            let wake = match state.writer {
+                Sleep::Awake => false,
+                Sleep::Napping => filling,
+                Sleep::Asleep => true,
+            };
+            if wake {
+                // One wake-up is enough, whoever else pushes until the writer runs.
+                state.writer = Sleep::Awake;
+            }
+            wake
+        };
+        if wake {
+            self.work.notify_one();
+        }
+    }
+
+    /// The next rows. With `wait`, waits until there are some, or until nothing will come.
+    pub(super) fn next(&self, wait: bool) -> Next {
+        let mut state = self.lock();
+        loop {
+            if let Some((rows, bytes)) = state.waiting.pop_front() {
+                state.writer = Sleep::Awake;
+                state.rows -= rows.len;
+                state.bytes -= bytes;
+                state.taken = state.taken.saturating_add(rows.len);
+                return Next::Rows(rows);
+            }
+            if !wait {
+                return Next::Nothing;
+            }
+            if state.ending {
+                return Next::End;
+            }
+            let busy = std::mem::take(&mut state.taken) >= BUSY_ROWS;
+            state = if busy {
+                state.writer = Sleep::Napping;
+                let napped = self.work.wait_timeout(state, NAP);
+                napped.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                state.writer = Sleep::Asleep;
+                self.work.wait(state).unwrap_or_else(PoisonError::into_inner)
+            };
+            state.writer = Sleep::Awake;
+        }
+    }
+
+    /// Counts rows as written; false when nobody waits for the rest any more.
+    pub(super) fn wrote(&self, rows: u64, blocked: Duration) -> bool {
+        let mut state = self.lock();
+        state.ledger.blocked_ns += nanoseconds(blocked);
+        if state.failed.is_some() {
+            // The account is closed: these rows are in it as lost.
+            return false;
+        }
+        state.ledger.written += rows;
+        state.steps += 1;
+        if state.ending {
+            drop(state);
+            self.progress.notify_all();
+        }
+        true
+    }
+
+    /// Ends writing: everything pushed and not counted yet, and everything to come, is lost.
+    pub(super) fn fail(&self, reason: LossReason, error: &io::Error, blocked: Duration) {
+        let mut state = self.lock();
+        state.ledger.blocked_ns += nanoseconds(blocked);
+        if state.failed.is_none() {
+            state.ledger.error = Some(error.to_string());
+            state.close(reason);
+            self.closed.store(true, Ordering::Release);
+        }
+    }
+
+    /// The thread writes no more.
+    pub(super) fn done(&self) {
+        self.lock().done = true;
+        self.progress.notify_all();
+    }
+
+    /// No more rows will come.
+    pub(super) fn end(&self) {
+        self.lock().ending = true;
+        self.work.notify_all();
+    }
+
+    pub(super) fn closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn ledger(&self) -> OutputLedger {
+        self.lock().ledger.clone()
+    }
+
+    /// Waits until the thread is done, or until nothing was taken for `patience`; true: it is done.
+    pub(super) fn finish(&self, patience: Option<Duration>) -> bool {
+        self.end();
+        let mut state = self.lock();
+        let mut steps = state.steps;
+        let mut since = Instant::now();
+        while !state.done {
+            if state.steps != steps {
+                steps = state.steps;
+                since = Instant::now();
+            }
+            state = match patience {
+                None => self.progress.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(patience) => {
+                    let Some(left) = patience.checked_sub(since.elapsed()).filter(|t| !t.is_zero())
+                    else {
+                        return false;
+                    };
+                    let waited = self.progress.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        true
+    }
+
+    /// Closes the account: what is not known to be written is lost.
+    pub(super) fn settle(&self) -> OutputLedger {
+        let mut state = self.lock();
+        if state.failed.is_none() {
+            // A thread that is done without having failed leaves rows only if it panicked.
+            let reason = if state.done { LossReason::WriteError } else { LossReason::Stalled };
+            state.close(reason);
+        }
+        state.ledger.clone()
+    }
+}
+
+impl State {
+    /// Counts everything that is neither written nor lost as lost, and all that comes later too.
+    fn close(&mut self, reason: LossReason) {
+        let known = self.ledger.written + self.ledger.lost_rows();
+        self.ledger.lose(reason, self.ledger.pushed.saturating_sub(known));
+        self.failed = Some(reason);
+        self.waiting.clear();
+        (self.rows, self.bytes) = (0, 0);
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,23 @@
+//! End to end: the program as users run it, on the running kernel.
+//!
+//! One binary, because each costs a link: `cargo xtask test -- --package ig-tests trace_open` runs
+//! the tests of one module. What needs root says so by failing.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod image;
+#[cfg(test)]
+mod ledgers;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod output;
+#[cfg(test)]
+mod specification;
+#[cfg(test)]
+mod trace_exec;
+#[cfg(test)]
+mod trace_open;
