@@ -48,7 +48,7 @@ fn image() -> Command {
                         .long("output")
                         .value_name("FILE")
                         .value_parser(value_parser!(PathBuf))
-                        .help("Where the bundle goes [default: NAME.oci in the current folder]"),
+                        .help("Where the bundle goes [default: NAME.oci in DIR]"),
                 )
                 .arg(
                     Arg::new("prog")

@@ -41,8 +41,11 @@ pub fn build_to(dir: &Path, out: Option<&Path>, prog: Option<&Path>, definition:
         prog: prog.map(Path::to_owned),
         definition: definition.map(Path::to_owned),
     };
-    let report = ig_engine::build::build(dir, &options).map_err(|e| other(e.into()))?;
     // Beside the rows of a gadget that runs from its folder, so not on standard output.
+    let mut progress = |step: &str| {
+        let _ = writeln!(std::io::stderr(), "ig: {step}");
+    };
+    let report = ig_engine::build::build(dir, &options, &mut progress).map_err(|e| other(e.into()))?;
     let _ = writeln!(std::io::stderr(), "{report}");
     Ok(())
 }

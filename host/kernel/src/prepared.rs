@@ -1,43 +1,14 @@
 //! What aya is given: the object's bytes made ready, and the kernel's types.
 
-use std::ops::Deref;
-
 use aya::{Btf, EbpfLoader, Endianness};
-use ig_object::{Hook, Object};
+use ig_object::{AlignedBytes, Hook, Object, PrepareOptions};
 
 use crate::error::{LoadError, ProgramError, Step, chain, hook_text};
 use crate::host::KERNEL_BTF;
 
-/// Bytes at an address that aya takes.
-pub(crate) struct Aligned {
-    words: Vec<u64>,
-    length: usize,
-}
-
-impl Deref for Aligned {
-    type Target = [u8];
-
-    #[allow(unsafe_code, reason = "words as bytes")]
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the words hold at least `length` initialized bytes.
-        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.length) }
-    }
-}
-
-/// The object as aya takes it.
-pub(crate) fn prepare(bytes: &[u8], _drop: &[&str]) -> Result<Aligned, LoadError> {
-    let mut words = Vec::with_capacity(bytes.len().div_ceil(8));
-    for chunk in bytes.chunks(8) {
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(chunk) {
-            *to = *from;
-        }
-        words.push(u64::from_ne_bytes(word));
-    }
-    Ok(Aligned {
-        words,
-        length: bytes.len(),
-    })
+/// The object as aya takes it, without the programs of these names.
+pub(crate) fn prepare(bytes: &[u8], exclude: &[&str]) -> Result<AlignedBytes, LoadError> {
+    Ok(ig_object::prepare(bytes, &PrepareOptions { drop: exclude })?.bytes)
 }
 
 /// A loader of aya's without options.

@@ -34,7 +34,7 @@ impl Compiler {
     pub(super) fn compile(&self, folder: &Path, source: &Path, arch: Arch, object: &Path) -> Result<(), BuildError> {
         let mut command = Command::new(&self.clang);
         command.current_dir(folder).args(["-target", "bpf", "-O2", "-g", "-std=gnu11", "-Wall", "-Wno-unused-function"]);
-        command.arg(format!("-D__TARGET_ARCH_{}", arch.in_c()));
+        command.arg(format!("-D__TARGET_ARCH_{}", in_c(arch)));
         command.arg(tools::joined("-ffile-prefix-map=", folder, "=."));
         command.args(["-fdebug-compilation-dir=.", "-I", ".ig/gen/include"]);
         // Where Debian and Ubuntu keep asm/types.h, which linux/types.h wants: the headers of the machine that builds.
@@ -52,5 +52,13 @@ impl Compiler {
             tools::run(Command::new(strip).arg("-g").arg(object), "stripping debug information failed")?;
         }
         Ok(())
+    }
+}
+
+/// The name in `__TARGET_ARCH_...`, as in `bpf_tracing.h`.
+fn in_c(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "x86",
+        Arch::Arm64 => "arm64",
     }
 }

@@ -18,6 +18,7 @@ pub use caller::{Caller, build_as_caller};
 pub use guest::Language;
 
 use crate::manifest::{self, Manifest, ManifestError};
+use crate::oci::{Arch, BundleError, Contents, TOOLCHAIN_ANNOTATION_PREFIX};
 use folder::Folder;
 use generate::GenerateError;
 use ig_object::{Object, ObjectError};
@@ -59,40 +60,16 @@ pub struct BuildReport {
     pub guest_time: Duration,
 }
 
-/// An architecture that a bundle has an eBPF object for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Arch {
-    /// x86-64.
-    Amd64,
-    /// AArch64.
-    Arm64,
-}
-
-impl Arch {
-    /// Every one, in the order of the bundle's index.
-    pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
-
-    /// The name in OCI's `platform.architecture`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
+impl fmt::Display for BuildReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} bytes", self.bundle.display(), self.bundle_size)?;
+        for (arch, size) in &self.objects {
+            write!(f, ", eBPF {arch} {size}")?;
         }
-    }
-
-    /// The name in `__TARGET_ARCH_...`, as in `bpf_tracing.h`.
-    fn in_c(self) -> &'static str {
-        match self {
-            Self::Amd64 => "x86",
-            Self::Arm64 => "arm64",
+        if let Some(size) = self.component {
+            write!(f, ", guest {size}")?;
         }
-    }
-}
-
-impl fmt::Display for Arch {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+        write!(f, "; {:.1} s\n{}", (self.ebpf_time + self.guest_time).as_secs_f64(), self.digest)
     }
 }
 
@@ -178,6 +155,9 @@ pub enum BuildError {
         /// The architecture that differs.
         arch: Arch,
     },
+    /// The parts do not fit together, or the file can't be written.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// Code can't be generated.
     #[error(transparent)]
     Generate(#[from] GenerateError),
@@ -230,7 +210,28 @@ pub fn build(dir: &Path, options: &BuildOptions, progress: &mut dyn FnMut(&str))
     let parts = make(&folder, &dir, options, progress)?;
     let out = options.out.clone().unwrap_or_else(|| dir.join(format!("{}.oci", parts.manifest.name)));
     progress(&format!("writing {}", out.display()));
-    todo!()
+    let Parts { manifest: _, manifest_text, objects, component, toolchain, ebpf_time, guest_time } = parts;
+    let object_sizes = objects.iter().map(|(arch, bytes)| (*arch, bytes.len())).collect();
+    let component_size = component.as_ref().map(Vec::len);
+    let tools = ["ebpf", "guest"].into_iter().zip(&toolchain);
+    let annotations = tools.map(|(side, tool)| (format!("{TOOLCHAIN_ANNOTATION_PREFIX}{side}"), tool.clone()));
+    let contents = Contents {
+        manifest: manifest_text,
+        objects: objects.into_iter().collect(),
+        component,
+        annotations: annotations.collect(),
+    };
+    let written = contents.write(&out)?;
+    Ok(BuildReport {
+        bundle: written.path,
+        bundle_size: written.size,
+        digest: written.digest,
+        objects: object_sizes,
+        component: component_size,
+        toolchain,
+        ebpf_time,
+        guest_time,
+    })
 }
 
 /// Builds the parts of the gadget in `dir` without writing a bundle.

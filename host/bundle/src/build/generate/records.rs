@@ -113,14 +113,12 @@ impl Records {
 /// A record of `struct {c_name}`: {shape}.
 #[derive(Clone, Copy)]
 pub struct {name}<'a> {{
-    fixed: &'a [u8; Self::FIXED],
+    fixed: &'a [u8; {fixed}],
     tail: &'a [u8],
     origin: u32,
 }}
 
 impl<'a> {name}<'a> {{
-    const FIXED: usize = {fixed};
-
     /// The record's view; none when it is too short.
     #[must_use]
     #[inline(always)]
