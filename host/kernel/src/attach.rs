@@ -202,10 +202,26 @@ fn attach_step(
             let place = Place::parse(place)?;
             let id = program
                 .attach(place.location(), path, UProbeScope::AllProcesses)
-                .map_err(|error| Failure::from(format!("{path}: {}", chain(&error))))?;
+                .map_err(|error| Failure::from(probe_cause(path, &error)))?;
             Ok(Attachment::Probe(program.take_link(id)?))
         }
         (_, hook) => Err(unsupported(hook)),
+    }
+}
+
+fn probe_cause(path: &str, error: &aya::programs::ProgramError) -> String {
+    use aya::programs::{ProgramError, UProbeError};
+    match error {
+        ProgramError::UProbeError(UProbeError::SymbolError { symbol, error }) => {
+            format!(
+                "{path} has no symbol {symbol:?} ({})",
+                chain(error.as_ref())
+            )
+        }
+        ProgramError::UProbeError(UProbeError::InvalidTarget { .. }) => {
+            format!("there is no library {path:?}: name one that ldconfig knows, or a path")
+        }
+        error => format!("{path}: {}", chain(error)),
     }
 }
 

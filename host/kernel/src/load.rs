@@ -82,7 +82,10 @@ impl<'a> Loader<'a> {
         } = self;
         check_variables(object, &options)?;
         check_programs(object, &options)?;
-        let follows = options.variables.get(FOLLOWED_VARIABLE).is_some_and(|value| value.iter().any(|byte| *byte != 0));
+        let follows = options
+            .variables
+            .get(FOLLOWED_VARIABLE)
+            .is_some_and(|value| value.iter().any(|byte| *byte != 0));
         if !follows {
             options.exclude.insert(FOLLOW_FORK_PROGRAM.to_owned());
         }

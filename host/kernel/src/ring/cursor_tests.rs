@@ -14,7 +14,10 @@ struct Plain {
 
 impl Plain {
     fn new(size: u64, position: u64) -> Self {
-        let plain = Self { size, ..Self::default() };
+        let plain = Self {
+            size,
+            ..Self::default()
+        };
         plain.producer.set(position);
         plain.consumer.set(position);
         plain
@@ -74,7 +77,12 @@ fn a_span_ends_before_a_busy_record_and_counts_discarded_ones() {
     ring.commit(dropped, DISCARD);
     assert_eq!(
         walk(&mut cursor, &ring),
-        Some(Walked { start: 0, length: 24 + 16, records: 2, discarded: 1 })
+        Some(Walked {
+            start: 0,
+            length: 24 + 16,
+            records: 2,
+            discarded: 1
+        })
     );
     assert_eq!((ring.consumer.get(), cursor.backlog(&ring)), (0, 16 + 112));
     // Still busy: nothing, but what came before is given back, so that the commit wakes us.
@@ -83,7 +91,12 @@ fn a_span_ends_before_a_busy_record_and_counts_discarded_ones() {
     ring.commit(busy, 0);
     assert_eq!(
         walk(&mut cursor, &ring),
-        Some(Walked { start: 40, length: 16 + 112, records: 2, discarded: 0 })
+        Some(Walked {
+            start: 40,
+            length: 16 + 112,
+            records: 2,
+            discarded: 0
+        })
     );
     cursor.release(&ring);
     assert_eq!((ring.consumer.get(), cursor.backlog(&ring)), (168, 0));
@@ -99,12 +112,24 @@ fn limits_cut_between_records_but_never_all_of_them() {
         ring.write(56);
     }
     let length = |walked: Option<Walked>| walked.map(|walked| (walked.length, walked.records));
-    assert_eq!(length(cursor.walk(&ring, 128, 1024).unwrap()), Some((128, 2)));
-    assert_eq!(length(cursor.walk(&ring, 191, 1024).unwrap()), Some((128, 2)));
+    assert_eq!(
+        length(cursor.walk(&ring, 128, 1024).unwrap()),
+        Some((128, 2))
+    );
+    assert_eq!(
+        length(cursor.walk(&ring, 191, 1024).unwrap()),
+        Some((128, 2))
+    );
     assert_eq!(length(cursor.walk(&ring, 1, 1024).unwrap()), Some((64, 1)));
     assert_eq!(length(cursor.walk(&ring, 0, 0).unwrap()), Some((64, 1)));
-    assert_eq!(length(cursor.walk(&ring, 1 << 16, 3).unwrap()), Some((192, 3)));
-    assert_eq!(length(cursor.walk(&ring, 1 << 16, 3).unwrap()), Some((64, 1)));
+    assert_eq!(
+        length(cursor.walk(&ring, 1 << 16, 3).unwrap()),
+        Some((192, 3))
+    );
+    assert_eq!(
+        length(cursor.walk(&ring, 1 << 16, 3).unwrap()),
+        Some((64, 1))
+    );
     assert_eq!(length(cursor.walk(&ring, 1 << 16, 3).unwrap()), None);
 }
 
@@ -118,7 +143,12 @@ fn positions_wrap_around() {
     }
     assert_eq!(
         walk(&mut cursor, &ring),
-        Some(Walked { start, length: 64, records: 4, discarded: 0 })
+        Some(Walked {
+            start,
+            length: 64,
+            records: 4,
+            discarded: 0
+        })
     );
     cursor.release(&ring);
     assert_eq!((ring.consumer.get(), walk(&mut cursor, &ring)), (32, None));
@@ -133,7 +163,10 @@ fn damaged_headers_end_the_walk_within_the_ring() {
         let bad = ring.reserve(8).unwrap();
         ring.headers.borrow_mut().insert(bad, length);
         // What is sound comes first.
-        assert_eq!(walk(&mut cursor, &ring).map(|walked| walked.records), Some(1));
+        assert_eq!(
+            walk(&mut cursor, &ring).map(|walked| walked.records),
+            Some(1)
+        );
         let damaged = cursor.walk(&ring, 1 << 16, 1024).unwrap_err();
         assert_eq!((damaged.position, damaged.available), (16, 16));
         assert_eq!(ring.consumer.get(), 16);
@@ -206,7 +239,11 @@ mod model {
                 for record in 0..u64::from(walked.records) {
                     *seen += 1;
                     let slot = Self::slot(walked.start + record * RECORD);
-                    assert_eq!(self.payloads[slot].load(Ordering::Relaxed), *seen, "in order, and complete");
+                    assert_eq!(
+                        self.payloads[slot].load(Ordering::Relaxed),
+                        *seen,
+                        "in order, and complete"
+                    );
                 }
             }
         }

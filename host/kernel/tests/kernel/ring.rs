@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ig_kernel::{LoadOptions, Loaded, Ring, SpanLimits, Waiter, Wake};
 
-use crate::build::{load, long, object, only_me, tid};
+use crate::objects::{load, long, object, only_me, tid};
 
 fn storm_object(payload: usize) -> Vec<u8> {
     object("storm", &[&format!("-DPADDING={}", payload - 8)])
@@ -31,14 +31,27 @@ fn getppid(times: u64) {
 fn numbers(bytes: &[u8], into: &mut Vec<u64>) {
     let span = ig_records::span::Span(bytes);
     span.check().unwrap();
-    into.extend(span.iter().filter(|record| !record.discarded).map(|record| long(record.payload, 0)));
+    into.extend(
+        span.iter()
+            .filter(|record| !record.discarded)
+            .map(|record| long(record.payload, 0)),
+    );
 }
 
 #[test]
 fn what_finds_no_room_is_counted_and_the_rest_is_seen() {
     // 4096 bytes hold 4095 / 40 = 102 records of 32 bytes: the kernel leaves one byte free.
     let (loaded, mut ring) = attached(32, only_me(), 1);
-    assert_eq!((ring.size(), ring.limits()), (4096, SpanLimits { bytes: 1024, records: 1024 }));
+    assert_eq!(
+        (ring.size(), ring.limits()),
+        (
+            4096,
+            SpanLimits {
+                bytes: 1024,
+                records: 1024
+            }
+        )
+    );
     let mut seen = Vec::new();
     for round in 0..5u64 {
         getppid(150);
@@ -51,7 +64,9 @@ fn what_finds_no_room_is_counted_and_the_rest_is_seen() {
         assert_eq!(seen.len() as u64, (round + 1) * 102);
     }
     // 5 * 102 * 40 bytes are 4.98 rings: the wrap-arounds were contiguous, numbers and framing were checked.
-    let expected: Vec<u64> = (0..5).flat_map(|round| (0..102).map(move |record| round * 150 + record)).collect();
+    let expected: Vec<u64> = (0..5)
+        .flat_map(|round| (0..102).map(move |record| round * 150 + record))
+        .collect();
     assert_eq!(seen, expected);
     let ledger = loaded.ledger("events").unwrap().unwrap();
     assert_eq!((ledger.attempted, ledger.not_reserved), (750, 240));
@@ -60,13 +75,21 @@ fn what_finds_no_room_is_counted_and_the_rest_is_seen() {
 #[test]
 fn discarded_records_are_counted_and_a_span_never_splits_a_record() {
     let mut options = only_me();
-    options.variables.insert("drop_every".into(), 3u64.to_ne_bytes().to_vec());
+    options
+        .variables
+        .insert("drop_every".into(), 3u64.to_ne_bytes().to_vec());
     let (loaded, mut ring) = attached(200, options, 65536);
     let (mut seen, mut records, mut discarded) = (Vec::new(), 0, 0);
     for _ in 0..30 {
         getppid(100);
         // Less than a record: one at a time.
-        while let Some(span) = ring.span(SpanLimits { bytes: 10, records: 5 }).unwrap() {
+        while let Some(span) = ring
+            .span(SpanLimits {
+                bytes: 10,
+                records: 5,
+            })
+            .unwrap()
+        {
             assert_eq!((span.bytes.len(), span.records), (208, 1));
             records += u64::from(span.records);
             discarded += u64::from(span.discarded);
@@ -75,7 +98,12 @@ fn discarded_records_are_counted_and_a_span_never_splits_a_record() {
         }
     }
     assert_eq!((records, discarded), (3000, 1000));
-    assert_eq!(seen, (0..3000).filter(|number| number % 3 != 2).collect::<Vec<_>>());
+    assert_eq!(
+        seen,
+        (0..3000)
+            .filter(|number| number % 3 != 2)
+            .collect::<Vec<_>>()
+    );
     assert_eq!(loaded.ledger("events").unwrap().unwrap().attempted, 3000);
 }
 
@@ -95,7 +123,9 @@ fn storm(ring_size: u32, calls: u64) -> (u64, u64) {
         });
         let mut options = LoadOptions::default();
         let thread = started.recv().unwrap();
-        options.variables.insert("gadget_filter_tid".into(), thread.to_ne_bytes().to_vec());
+        options
+            .variables
+            .insert("gadget_filter_tid".into(), thread.to_ne_bytes().to_vec());
         let (mut loaded, mut ring) = attached(128, options, ring_size);
         let mut waiter = Waiter::new().unwrap();
         let index = waiter.add_ring(&ring).unwrap();
@@ -116,7 +146,10 @@ fn storm(ring_size: u32, calls: u64) -> (u64, u64) {
                 numbers(span.bytes, &mut all);
                 assert_eq!(all.len(), span.records as usize);
                 for number in &all {
-                    assert!(last.is_none_or(|last| last < *number), "in order, and none twice");
+                    assert!(
+                        last.is_none_or(|last| last < *number),
+                        "in order, and none twice"
+                    );
                     last = Some(*number);
                 }
                 seen += u64::from(span.records);
@@ -133,7 +166,11 @@ fn storm(ring_size: u32, calls: u64) -> (u64, u64) {
         assert_eq!(ring.backlog(), 0);
         let ledger = loaded.ledger("events").unwrap().unwrap();
         assert_eq!(ledger.attempted, calls);
-        assert_eq!(seen + ledger.not_reserved, calls, "every record is seen or counted");
+        assert_eq!(
+            seen + ledger.not_reserved,
+            calls,
+            "every record is seen or counted"
+        );
         (seen, ledger.not_reserved)
     })
 }
@@ -159,7 +196,9 @@ fn a_lone_record_wakes_the_sleeper() {
     });
     let mut options = LoadOptions::default();
     let thread = started.recv().unwrap();
-    options.variables.insert("gadget_filter_tid".into(), thread.to_ne_bytes().to_vec());
+    options
+        .variables
+        .insert("gadget_filter_tid".into(), thread.to_ne_bytes().to_vec());
     let (_loaded, mut ring) = attached(128, options, 1 << 20);
     let mut waiter = Waiter::new().unwrap();
     waiter.add_ring(&ring).unwrap();
@@ -201,7 +240,11 @@ fn waits_end_for_deadlines_descriptors_and_the_stop() {
     assert!(waiter.add(&readable, u64::MAX).is_err());
     std::io::Write::write_all(&mut writable, b"x").unwrap();
     assert_eq!(waiter.wait(None).unwrap(), Wake::Ready(7));
-    assert_eq!(waiter.wait(None).unwrap(), Wake::Ready(7), "as long as it is readable");
+    assert_eq!(
+        waiter.wait(None).unwrap(),
+        Wake::Ready(7),
+        "as long as it is readable"
+    );
 
     let stopper = waiter.stopper();
     let thread = std::thread::spawn(move || stopper.stop());

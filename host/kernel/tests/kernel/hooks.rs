@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use ig_kernel::{FollowError, LoadError, LoadOptions, Ring, Step};
 
-use crate::build::{load, object, only_me, tid, word};
+use crate::objects::{load, object, only_me, tid, word};
 
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -24,7 +24,10 @@ fn getpgid(pid: u32) {
 
 fn hooks_object() -> Vec<u8> {
     let program = std::fs::read_link("/proc/self/exe").unwrap();
-    object("hooks", &[&format!("-DTEST_PROGRAM=\"{}\"", program.display())])
+    object(
+        "hooks",
+        &[&format!("-DTEST_PROGRAM=\"{}\"", program.display())],
+    )
 }
 
 /// The records that are there now, payloads only.
@@ -39,7 +42,10 @@ pub fn drain(ring: &mut Ring) -> Vec<Vec<u8>> {
 
 fn hooks_options() -> LoadOptions {
     let mut options = only_me();
-    options.variables.insert("syscall_nr".into(), (libc::SYS_getpgid as u32).to_ne_bytes().to_vec());
+    options.variables.insert(
+        "syscall_nr".into(),
+        (libc::SYS_getpgid as u32).to_ne_bytes().to_vec(),
+    );
     options
 }
 
@@ -61,15 +67,38 @@ fn every_kind_of_hook_delivers() {
     let records = drain(&mut ring);
     let mut seen: Vec<(u32, u32, u64)> = records
         .iter()
-        .map(|record| (word(record, 0), word(record, 4), crate::build::long(record, 8)))
+        .map(|record| {
+            (
+                word(record, 0),
+                word(record, 4),
+                crate::objects::long(record, 8),
+            )
+        })
         .collect();
     seen.sort_unstable();
     let (tid, nr) = (tid(), libc::SYS_getpgid as u64);
-    assert_eq!(seen, [(1, tid, 1), (2, tid, nr), (3, tid, nr), (4, tid, 0), (5, tid, 0), (6, tid, 0)]);
+    assert_eq!(
+        seen,
+        [
+            (1, tid, 1),
+            (2, tid, nr),
+            (3, tid, nr),
+            (4, tid, 0),
+            (5, tid, 0),
+            (6, tid, 0)
+        ]
+    );
     let ledger = loaded.ledger("events").unwrap().unwrap();
     assert_eq!((ledger.attempted, ledger.not_reserved), (6, 0));
     let hooks: Vec<_> = loaded.programs().map(|(_, hook)| hook).collect();
-    assert_eq!(&hooks[..3], ["tracepoint/syscalls/sys_enter_getpgid", "raw_tp/sys_enter", "tp_btf/sys_enter"]);
+    assert_eq!(
+        &hooks[..3],
+        [
+            "tracepoint/syscalls/sys_enter_getpgid",
+            "raw_tp/sys_enter",
+            "tp_btf/sys_enter"
+        ]
+    );
 }
 
 #[test]
@@ -77,7 +106,14 @@ fn nothing_is_left_after_drop() {
     let alive = |id: u32| {
         let attr = [u64::from(id), 0, 0, 0];
         // SAFETY: BPF_PROG_GET_FD_BY_ID (13) reads these bytes only.
-        let fd = unsafe { libc::syscall(libc::SYS_bpf, 13, attr.as_ptr(), std::mem::size_of_val(&attr)) };
+        let fd = unsafe {
+            libc::syscall(
+                libc::SYS_bpf,
+                13,
+                attr.as_ptr(),
+                std::mem::size_of_val(&attr),
+            )
+        };
         if fd >= 0 {
             // SAFETY: just made, and used by nobody.
             unsafe { libc::close(fd as i32) };
@@ -88,7 +124,11 @@ fn nothing_is_left_after_drop() {
     loaded.attach().unwrap();
     let stats = loaded.stats().unwrap();
     assert_eq!(stats.len(), 6);
-    assert!(stats.iter().all(|stats| alive(stats.id) && stats.recursion_misses == 0));
+    assert!(
+        stats
+            .iter()
+            .all(|stats| alive(stats.id) && stats.recursion_misses == 0)
+    );
     let mut ring = loaded.ring("events").unwrap();
     getpgid(1);
     drop(loaded);
@@ -107,9 +147,27 @@ fn nothing_is_left_after_drop() {
 fn a_ring_has_one_consumer() {
     let mut loaded = load(&hooks_object(), hooks_options()).unwrap();
     let _ring = loaded.ring("events").unwrap();
-    assert!(loaded.ring("events").unwrap_err().to_string().contains("being read already"));
-    assert!(loaded.ring("event").unwrap_err().to_string().contains("no map \"event\""));
-    assert!(loaded.ring("events_ledger").unwrap_err().to_string().contains("not a ring buffer"));
+    assert!(
+        loaded
+            .ring("events")
+            .unwrap_err()
+            .to_string()
+            .contains("being read already")
+    );
+    assert!(
+        loaded
+            .ring("event")
+            .unwrap_err()
+            .to_string()
+            .contains("no map \"event\"")
+    );
+    assert!(
+        loaded
+            .ring("events_ledger")
+            .unwrap_err()
+            .to_string()
+            .contains("not a ring buffer")
+    );
     assert_eq!(loaded.ledger("nothing").unwrap(), None);
 }
 
@@ -123,18 +181,42 @@ fn refused(loading: &[&str]) -> LoadOptions {
         "no_function",
         "no_file",
     ];
-    let exclude = all.iter().filter(|name| !loading.contains(name)).map(|name| (*name).to_owned()).collect();
-    LoadOptions { exclude, ..LoadOptions::default() }
+    let exclude = all
+        .iter()
+        .filter(|name| !loading.contains(name))
+        .map(|name| (*name).to_owned())
+        .collect();
+    LoadOptions {
+        exclude,
+        ..LoadOptions::default()
+    }
 }
 
 #[test]
 fn the_verifier_is_quoted() {
     let bytes = object("refused", &[]);
     let error = load(&bytes, refused(&["sound", "careless"])).unwrap_err();
-    let LoadError::Program(error) = error else { panic!("{error}") };
-    assert_eq!((error.program.as_str(), error.hook.as_str(), error.step), ("careless", "raw_tp/sys_exit", Step::Load));
-    assert!(error.verifier.iter().any(|line| line.contains("invalid mem access 'map_value_or_null'")), "{error}");
-    assert!(error.verifier.iter().any(|line| line.starts_with(';') && line.contains("return *value")), "{error}");
+    let LoadError::Program(error) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (error.program.as_str(), error.hook.as_str(), error.step),
+        ("careless", "raw_tp/sys_exit", Step::Load)
+    );
+    assert!(
+        error
+            .verifier
+            .iter()
+            .any(|line| line.contains("invalid mem access 'map_value_or_null'")),
+        "{error}"
+    );
+    assert!(
+        error
+            .verifier
+            .iter()
+            .any(|line| line.starts_with(';') && line.contains("return *value")),
+        "{error}"
+    );
     assert!(error.cause.contains("verifier refused"), "{error}");
 }
 
@@ -142,22 +224,53 @@ fn the_verifier_is_quoted() {
 fn optional_programs_are_left_out_with_a_reason() {
     let bytes = object("refused", &[]);
     let cases = [
-        ("careless", "invalid mem access 'map_value_or_null'", Step::Load),
-        ("no_btf_tracepoint", "no tracepoint \"no_such_tracepoint\"", Step::Load),
-        ("no_tracepoint", "no tracepoint syscalls/sys_enter_no_such_call", Step::Attach),
-        ("no_raw_tracepoint", "no tracepoint \"no_such_raw\"", Step::Attach),
-        ("no_function", "ig_no_such_function", Step::Attach),
+        (
+            "careless",
+            "invalid mem access 'map_value_or_null'",
+            Step::Load,
+        ),
+        (
+            "no_btf_tracepoint",
+            "no tracepoint \"no_such_tracepoint\"",
+            Step::Load,
+        ),
+        (
+            "no_tracepoint",
+            "no tracepoint syscalls/sys_enter_no_such_call",
+            Step::Attach,
+        ),
+        (
+            "no_raw_tracepoint",
+            "no tracepoint \"no_such_raw\"",
+            Step::Attach,
+        ),
+        (
+            "no_function",
+            "libc has no symbol \"ig_no_such_function\"",
+            Step::Attach,
+        ),
         ("no_file", "/no/such/file", Step::Attach),
     ];
-    let names: Vec<&str> = cases.iter().map(|(name, ..)| *name).chain(["sound"]).collect();
+    let names: Vec<&str> = cases
+        .iter()
+        .map(|(name, ..)| *name)
+        .chain(["sound"])
+        .collect();
     let mut options = refused(&names);
     options.optional = cases.iter().map(|(name, ..)| (*name).to_owned()).collect();
     let mut loaded = load(&bytes, options).unwrap();
     loaded.attach().unwrap();
-    assert_eq!(loaded.programs().collect::<Vec<_>>(), [("sound", "raw_tp/sys_enter".to_owned())]);
+    assert_eq!(
+        loaded.programs().collect::<Vec<_>>(),
+        [("sound", "raw_tp/sys_enter".to_owned())]
+    );
     assert_eq!(loaded.left_out().len(), cases.len());
     for (name, reason, _) in cases {
-        let left = loaded.left_out().iter().find(|left| left.program == name).unwrap();
+        let left = loaded
+            .left_out()
+            .iter()
+            .find(|left| left.program == name)
+            .unwrap();
         assert!(left.reason.contains(reason), "{left:?}");
     }
     // The same programs are errors when they are not optional.
@@ -166,7 +279,9 @@ fn optional_programs_are_left_out_with_a_reason() {
             Ok(mut loaded) => loaded.attach().unwrap_err(),
             Err(error) => error,
         };
-        let LoadError::Program(error) = error else { panic!("{error}") };
+        let LoadError::Program(error) = error else {
+            panic!("{error}")
+        };
         assert_eq!((error.program.as_str(), error.step), (name, step));
         assert!(error.to_string().contains(reason), "{error}");
     }
@@ -180,29 +295,54 @@ fn options_must_fit_the_object() {
         change(&mut options);
         load(&bytes, options).unwrap_err().to_string()
     };
-    let error = fails(|options| drop(options.variables.insert("wanted".into(), vec![1, 0])));
-    assert_eq!(error, "cannot set the eBPF variable \"wanted\": it has 4 bytes, the value 2");
-    let error = fails(|options| drop(options.variables.insert("written".into(), vec![0; 4])));
-    assert_eq!(error, "cannot set the eBPF variable \"written\": it is not const volatile");
-    let error = fails(|options| drop(options.variables.insert("unknown".into(), vec![0; 4])));
+    let error = fails(|options| _ = options.variables.insert("wanted".into(), vec![1, 0]));
+    assert_eq!(
+        error,
+        "cannot set the eBPF variable \"wanted\": it has 4 bytes, the value 2"
+    );
+    let error = fails(|options| _ = options.variables.insert("written".into(), vec![0; 4]));
+    assert_eq!(
+        error,
+        "cannot set the eBPF variable \"written\": it is not const volatile"
+    );
+    let error = fails(|options| _ = options.variables.insert("unknown".into(), vec![0; 4]));
     assert!(error.contains("none of that name"), "{error}");
-    let error = fails(|options| drop(options.ring_sizes.insert("numbers".into(), 1 << 20)));
-    assert_eq!(error, "cannot size the map \"numbers\": it is not a ring buffer");
-    let error = fails(|options| drop(options.optional.insert("soundd".into())));
-    assert!(error.contains("no program \"soundd\"") && error.contains("sound, careless"), "{error}");
+    let error = fails(|options| _ = options.ring_sizes.insert("numbers".into(), 1 << 20));
+    assert_eq!(
+        error,
+        "cannot size the map \"numbers\": it is not a ring buffer"
+    );
+    let error = fails(|options| _ = options.optional.insert("soundd".into()));
+    assert!(
+        error.contains("no program \"soundd\"") && error.contains("sound, careless"),
+        "{error}"
+    );
     let mut options = refused(&["sound"]);
     options.max_entries.insert("numbers".into(), 5);
-    assert_eq!(load(&bytes, options).unwrap().map("numbers").unwrap().max_entries(), 5);
+    assert_eq!(
+        load(&bytes, options)
+            .unwrap()
+            .map("numbers")
+            .unwrap()
+            .max_entries(),
+        5
+    );
 }
 
 #[test]
 fn a_followed_process_and_its_children_are_seen_and_no_other() {
     let bytes = object("follow", &[]);
     let mut options = LoadOptions::default();
-    options.variables.insert("gadget_filter_followed".into(), vec![1]);
+    options
+        .variables
+        .insert("gadget_filter_followed".into(), vec![1]);
     let mut loaded = load(&bytes, options).unwrap();
     loaded.attach().unwrap();
-    assert_eq!(loaded.programs().next().unwrap().0, "gadget_follow_fork", "the fork follower comes first");
+    assert_eq!(
+        loaded.programs().next().unwrap().0,
+        "gadget_follow_fork",
+        "the fork follower comes first"
+    );
     let mut ring = loaded.ring("events").unwrap();
     // A shell that waits for a line, then calls getpgid in a child of a child.
     let mut child = Command::new("sh")
@@ -233,22 +373,42 @@ fn a_followed_process_and_its_children_are_seen_and_no_other() {
     getpgid(0);
     go.send(()).unwrap();
     thread.join().unwrap();
-    let seen: Vec<(u32, u32)> = drain(&mut ring).iter().map(|record| (word(record, 0), word(record, 4))).collect();
-    assert!(seen.contains(&(me, tid())) && seen.contains(&(me, thread_id)), "{seen:?}");
-    assert!(matches!(loaded.follow(u32::MAX / 2), Err(FollowError::NoSuchProcess { .. } | FollowError::System { .. })));
+    let seen: Vec<(u32, u32)> = drain(&mut ring)
+        .iter()
+        .map(|record| (word(record, 0), word(record, 4)))
+        .collect();
+    assert!(
+        seen.contains(&(me, tid())) && seen.contains(&(me, thread_id)),
+        "{seen:?}"
+    );
+    assert!(matches!(
+        loaded.follow(u32::MAX / 2),
+        Err(FollowError::NoSuchProcess { .. } | FollowError::System { .. })
+    ));
 
     // Without the variable the follower is not loaded.
     let loaded = load(&bytes, LoadOptions::default()).unwrap();
-    assert_eq!(loaded.programs().map(|(name, _)| name).collect::<Vec<_>>(), ["on_call"]);
-    let error = load(&object("refused", &[]), refused(&["sound"])).unwrap().follow(me);
+    assert_eq!(
+        loaded.programs().map(|(name, _)| name).collect::<Vec<_>>(),
+        ["on_call"]
+    );
+    let error = load(&object("refused", &[]), refused(&["sound"]))
+        .unwrap()
+        .follow(me);
     assert!(matches!(error, Ok(()) | Err(FollowError::Unsupported)));
 }
 
 #[test]
 fn tracefs_is_not_mounted_for_anybody() {
     let mut before = String::new();
-    std::fs::File::open("/proc/self/mountinfo").unwrap().read_to_string(&mut before).unwrap();
+    std::fs::File::open("/proc/self/mountinfo")
+        .unwrap()
+        .read_to_string(&mut before)
+        .unwrap();
     let mut loaded = load(&hooks_object(), hooks_options()).unwrap();
     loaded.attach().unwrap();
-    assert_eq!(std::fs::read_to_string("/proc/self/mountinfo").unwrap(), before);
+    assert_eq!(
+        std::fs::read_to_string("/proc/self/mountinfo").unwrap(),
+        before
+    );
 }

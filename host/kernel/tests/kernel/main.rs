@@ -1,7 +1,10 @@
 //! Everything that needs the running kernel. Runs as root; every program looks only at threads of this process.
-#![allow(unsafe_code, reason = "system calls, and a function that a probe can find by name")]
+#![allow(
+    unsafe_code,
+    reason = "system calls, and a function that a probe can find by name"
+)]
 
-mod build;
 mod hooks;
 mod maps;
+mod objects;
 mod ring;

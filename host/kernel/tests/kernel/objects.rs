@@ -9,25 +9,39 @@ use ig_object::Object;
 /// The object of `NAME.bpf.c`, compiled with these definitions.
 pub fn object(name: &str, definitions: &[&str]) -> Vec<u8> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}-{unique}.o", std::process::id()));
-    let target = if cfg!(target_arch = "x86_64") { "x86" } else { "arm64" };
+    let unique = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("{name}-{}-{unique}.o", std::process::id()));
+    let target = if cfg!(target_arch = "x86_64") {
+        "x86"
+    } else {
+        "arm64"
+    };
     let clang = ["clang-22", "clang-21", "clang-20", "clang-19", "clang"]
         .into_iter()
         .find(|clang| Command::new(clang).arg("--version").output().is_ok())
         .expect("clang 19 or newer");
     let result = Command::new(clang)
-        .args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror", "-c"])
+        .args([
+            "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror", "-c",
+        ])
         .arg(format!("-D__TARGET_ARCH_{target}"))
         .args(definitions)
         .arg("-I")
         .arg(here.join("../../ebpf/include"))
-        .arg(here.join(format!("tests/{name}.bpf.c")))
+        .arg(here.join(format!("tests/kernel/{name}.bpf.c")))
         .arg("-o")
         .arg(&out)
         .output()
         .unwrap();
-    assert!(result.status.success(), "{}", String::from_utf8_lossy(&result.stderr));
+    assert!(
+        result.status.success(),
+        "{}",
+        String::from_utf8_lossy(&result.stderr)
+    );
     let bytes = std::fs::read(&out).unwrap();
     std::fs::remove_file(&out).unwrap();
     bytes
@@ -46,7 +60,9 @@ pub fn tid() -> u32 {
 /// Only the calling thread is seen.
 pub fn only_me() -> LoadOptions {
     let mut options = LoadOptions::default();
-    options.variables.insert("gadget_filter_tid".into(), tid().to_ne_bytes().to_vec());
+    options
+        .variables
+        .insert("gadget_filter_tid".into(), tid().to_ne_bytes().to_vec());
     options
 }
 
