@@ -46,10 +46,23 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(Failure { code, error }) => {
-            eprintln!("ig: {error:#}");
+            eprintln!("ig: {}", told(&error));
             ExitCode::from(code)
         }
     }
+}
+
+/// The error and its causes, leaving out a cause that the text before it has told already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {

@@ -3,10 +3,12 @@
 use crate::stop::{Reason, Stop};
 use rustix::fd::OwnedFd;
 use rustix::process::{Gid, Pid, Uid};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -82,17 +84,18 @@ impl Held {
     /// Forks the process and holds it. When it ends later, `stop` is asked.
     ///
     /// # Errors
-    /// [`CommandError::Resources`]. Whether the program exists shows only after [`Held::release`].
+    /// There is no such program, or no process to be had. Whether it can be run shows only after [`Held::release`].
     pub fn start(spec: CommandSpec, stop: Arc<Stop>) -> Result<Self, CommandError> {
+        let path = find(&spec.program)?;
         let cloexec = rustix::pipe::PipeFlags::CLOEXEC;
         let pipe = || rustix::pipe::pipe_with(cloexec).map_err(|e| CommandError::Resources(e.into()));
         let (go_read, go) = pipe()?;
         let (pid_read, pid_write) = pipe()?;
         let go_number = go.as_raw_fd();
         let thread = std::thread::Builder::new()
-            .name("command".to_owned())
+            .name("ig".to_owned()) // what the records of the command call its parent
             .spawn(move || {
-                let result = spawn_and_wait(spec, go_read, go_number, pid_write);
+                let result = spawn_and_wait(spec, &path, go_read, go_number, pid_write);
                 stop.request(Reason::Command);
                 result
             })
@@ -175,16 +178,37 @@ fn shell_status(status: ExitStatus) -> u8 {
     u8::try_from(code & 0xff).unwrap_or(125)
 }
 
+/// Where a program is, as a shell would find it. Found here and not by exec, whose failed tries in every folder of PATH
+/// would be the first rows of a gadget that watches them.
+fn find(program: &OsStr) -> Result<PathBuf, CommandError> {
+    if program.as_bytes().contains(&b'/') {
+        return Ok(PathBuf::from(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let mut refused = None;
+    for folder in std::env::split_paths(&path) {
+        let file = folder.join(program);
+        match rustix::fs::access(&file, rustix::fs::Access::EXEC_OK) {
+            Ok(()) if file.is_file() => return Ok(file),
+            Err(rustix::io::Errno::ACCESS) if file.is_file() => refused = Some(file),
+            _ => {}
+        }
+    }
+    // Not executable: exec says so in its own words.
+    refused.ok_or_else(|| CommandError::NotFound { program: program.to_string_lossy().into_owned() })
+}
+
 #[expect(unsafe_code, reason = "std runs code between fork and exec only through an unsafe function")]
 fn spawn_and_wait(
     spec: CommandSpec,
+    path: &Path,
     go: OwnedFd,
     go_writer: RawFd,
     pid_to: OwnedFd,
 ) -> Result<ExitStatus, CommandError> {
     let CommandSpec { program, args, caller, stdout_to_stderr } = spec;
-    let mut command = Command::new(&program);
-    command.args(args).stdin(Stdio::inherit());
+    let mut command = Command::new(path);
+    command.arg0(&program).args(args).stdin(Stdio::inherit());
     if stdout_to_stderr {
         let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)
             .map_err(|e| CommandError::Resources(e.into()))?;

@@ -6,6 +6,7 @@
 //! - [`Object`]: programs, maps, variables and the gadget's declarations of an object;
 //! - [`btf`]: the types of an object or of the kernel, and the layout of structs;
 //! - [`prepare()`]: the object's bytes as the loader accepts them;
+//! - [`slim()`]: the kernel's BTF with only the types that an object needs.
 
 pub mod btf;
 mod core_relocations;
@@ -15,6 +16,7 @@ mod nearest;
 mod object;
 mod prepare;
 mod programs;
+mod slim;
 mod variables;
 
 pub use core_relocations::{CoreRelocation, RelocationKind};
@@ -23,4 +25,5 @@ pub use nearest::nearest;
 pub use object::{Object, ObjectError, Tracer};
 pub use prepare::{AlignedBytes, MapValue, Note, PrepareOptions, Prepared, prepare};
 pub use programs::{Hook, Program};
+pub use slim::{Needed, slim};
 pub use variables::Variable;

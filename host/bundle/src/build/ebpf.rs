@@ -33,7 +33,8 @@ impl Compiler {
     /// keeps the names of files.
     pub(super) fn compile(&self, folder: &Path, source: &Path, arch: Arch, object: &Path) -> Result<(), BuildError> {
         let mut command = Command::new(&self.clang);
-        command.current_dir(folder).args(["-target", "bpf", "-O2", "-g", "-std=gnu11", "-Wall", "-Wno-unused-function"]);
+        // v3: comparisons of 32 bits, without which the verifier loses bounds of u32; kernels have it since 5.1.
+        command.current_dir(folder).args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-std=gnu11", "-Wall", "-Wno-unused-function"]);
         command.arg(format!("-D__TARGET_ARCH_{}", in_c(arch)));
         command.arg(tools::joined("-ffile-prefix-map=", folder, "=."));
         command.args(["-fdebug-compilation-dir=.", "-I", ".ig/gen/include"]);
