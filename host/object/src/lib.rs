@@ -11,6 +11,8 @@
 pub mod btf;
 mod core_relocations;
 mod elf;
+#[cfg(test)]
+mod fixture;
 mod maps;
 mod nearest;
 mod object;

@@ -49,7 +49,7 @@ impl Needed {
                     };
                     match kind {
                         "fentry" | "fentry.s" | "fexit" | "fexit.s" | "fmod_ret" | "fmod_ret.s" => {
-                            needed.add(Kind::Func, name)
+                            needed.add(Kind::Func, name);
                         }
                         "lsm" | "lsm.s" | "lsm_cgroup" => {
                             needed.add(Kind::Func, &format!("bpf_lsm_{name}"));
