@@ -1,17 +1,17 @@
 //! An object's way into the kernel: variables and sizes set, maps made, programs verified, attached in order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::maps::MapData;
 use aya::{Ebpf, EbpfLoader};
-use ig_object::{Hook, Object};
+use ig_object::{Hook, MapValue, Object};
 
 use crate::attach::{self, Attachment};
 use crate::error::{LoadError, ProgramError, chain, hook_text};
 use crate::follow::{self, FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FOLLOWED_VARIABLE, FollowError};
 use crate::ledger::{LEDGER_SUFFIX, Ledger, ProgramStats};
-use crate::map::{Map, MapError};
+use crate::map::{Map, MapError, Update};
 use crate::prepared::{self, KernelTypes};
 use crate::ring::{Ring, RingError};
 use crate::sys::bpf::kind;
@@ -103,7 +103,7 @@ impl<'a> Loader<'a> {
         for (name, entries) in &sizes {
             loader.map_max_entries(name, *entries);
         }
-        let mut ebpf = load_object(&mut loader, &prepared)?;
+        let mut ebpf = load_object(&mut loader, &prepared.bytes)?;
 
         let mut programs = Vec::new();
         let mut left_out = Vec::new();
@@ -115,13 +115,21 @@ impl<'a> Loader<'a> {
                 && program.name != FOLLOW_FORK_PROGRAM;
             let loaded = match ebpf.program_mut(&program.name) {
                 Some(loaded) => attach::load(&program.name, &program.hook, loaded, types.btf()),
-                None => Err(prepared::missing_program(&program.name, &program.hook)),
+                None => Err(prepared::missing_program(
+                    &program.name,
+                    &program.hook,
+                    &prepared.notes,
+                )),
             };
             match loaded {
                 Ok(()) => programs.push(LoadedProgram {
                     name: program.name.clone(),
                     hook: program.hook.clone(),
                     optional,
+                    called: prepared
+                        .values
+                        .iter()
+                        .any(|value| value.target == program.name),
                     attachment: None,
                 }),
                 Err(error) if optional => left_out.push(LeftOut::from(error)),
@@ -133,13 +141,15 @@ impl<'a> Loader<'a> {
         let possible_cpus = aya::util::nr_cpus().map_err(|(path, error)| {
             LoadError::Kernel(format!("cannot count the CPUs in {path}: {error}"))
         })?;
-        Ok(Loaded {
+        let loaded = Loaded {
             programs,
             left_out,
             taken: BTreeSet::new(),
             possible_cpus,
             ebpf,
-        })
+        };
+        loaded.fill_slots(&prepared.values)?;
+        Ok(loaded)
     }
 }
 
@@ -263,6 +273,8 @@ struct LoadedProgram {
     name: String,
     hook: Hook,
     optional: bool,
+    /// The source puts it into a map of programs.
+    called: bool,
     attachment: Option<Attachment>,
 }
 
@@ -294,12 +306,14 @@ impl Loaded {
             ..
         } = self;
         programs.retain_mut(|program| {
-            if failed.is_some() || program.attachment.is_some() {
+            let only_called =
+                program.called && matches!(program.hook, Hook::Uprobe { target: None, .. });
+            if failed.is_some() || program.attachment.is_some() || only_called {
                 return true;
             }
             let attached = match ebpf.program_mut(&program.name) {
                 Some(loaded) => attach::attach(&program.name, &program.hook, loaded, &mut tracefs),
-                None => Err(prepared::missing_program(&program.name, &program.hook)),
+                None => Err(prepared::missing_program(&program.name, &program.hook, &[])),
             };
             match attached {
                 Ok(attachment) => program.attachment = Some(attachment),
@@ -318,6 +332,33 @@ impl Loaded {
                 Err(error.into())
             }
         }
+    }
+
+    /// Puts programs into the slots of maps where the source has them (`__array(values, ...)`); aya does not. Slots of
+    /// programs that were left out stay empty: a tail call to them falls through.
+    fn fill_slots(&self, values: &[MapValue]) -> Result<(), LoadError> {
+        for value in values {
+            let error = |cause: String| {
+                let MapValue { map, slot, target } = value;
+                LoadError::Kernel(format!(
+                    "cannot put {target:?} into slot {slot} of the map {map:?}: {cause}"
+                ))
+            };
+            let Some(fd) = self
+                .ebpf
+                .program(&value.target)
+                .and_then(|program| program.fd().ok())
+            else {
+                continue;
+            };
+            let map = self
+                .map(&value.map)
+                .map_err(|cause| error(cause.to_string()))?;
+            let fd = fd.as_fd().as_raw_fd();
+            map.update(&value.slot.to_ne_bytes(), &fd.to_ne_bytes(), Update::Any)
+                .map_err(|cause| error(cause.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Takes the programs off their hooks. When it returns, no program starts any more; one that runs on another CPU

@@ -110,3 +110,111 @@ pub fn together(paces: &mut [Pace], now: Duration) -> Next {
         _ => Next::Sleep,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// A second of `rate` records of `bytes` a second, looked at after each nap, or after each record while awake;
+    /// gives what was said last and how many looks there were.
+    fn run(pace: &mut Pace, from: Duration, rate: f64, bytes: usize) -> (Next, u32) {
+        let (mut now, mut left, mut next, mut looks) = (from, 0.0, Next::Sleep, 0);
+        while now < from + ms(1000) {
+            let step = match next {
+                Next::Nap(nap) => nap,
+                Next::Sleep => Duration::from_secs_f64(1.0 / rate),
+            };
+            now += step;
+            let came: f64 = step.as_secs_f64() * rate + left;
+            left = came.fract();
+            pace.saw(came as u32, came as usize * bytes);
+            next = pace.next(now);
+            looks += 1;
+        }
+        (next, looks)
+    }
+
+    #[test]
+    fn few_records_are_slept_for() {
+        let mut pace = Pace::new(MIB, ms(0));
+        assert_eq!(pace.next(ms(0)), Next::Sleep);
+        assert_eq!(run(&mut pace, ms(0), 500.0, 100).0, Next::Sleep);
+        // Two records a microsecond apart after a long silence are no storm.
+        pace.saw(1, 100);
+        assert_eq!(pace.next(ms(60_000)), Next::Sleep);
+        pace.saw(1, 100);
+        assert_eq!(
+            pace.next(ms(60_000) + Duration::from_micros(1)),
+            Next::Sleep
+        );
+    }
+
+    #[test]
+    fn many_records_are_napped_for_and_silence_ends_it() {
+        let mut pace = Pace::new(64 * MIB, ms(0));
+        // 2,000 a second, and a ring that they don't fill: the longest nap, and a hundred looks a second.
+        let (next, looks) = run(&mut pace, ms(0), 2000.0, 100);
+        assert_eq!(next, Next::Nap(LONGEST_NAP));
+        assert!((95..=125).contains(&looks), "{looks}");
+        // Halved each nap: soon below the threshold.
+        let mut now = ms(1000);
+        let mut naps = 0;
+        while let Next::Nap(nap) = pace.next(now) {
+            now += nap;
+            naps += 1;
+            assert!(naps < 5);
+        }
+        assert_eq!(pace.next(now + ms(1)), Next::Sleep);
+    }
+
+    #[test]
+    fn naps_end_before_a_quarter_of_the_ring_is_full() {
+        let mut pace = Pace::new(4 * MIB, ms(0));
+        // 128 MiB a second fill 1 MiB in 7.8 ms.
+        let (next, _) = run(&mut pace, ms(0), 1024.0 * 1024.0, 128);
+        let Next::Nap(nap) = next else {
+            panic!("{next:?}")
+        };
+        assert!(nap > ms(7) && nap < ms(8), "{nap:?}");
+        // Four times as much at once: the very next nap is a quarter.
+        pace.saw(0, 4 * MIB);
+        let Next::Nap(nap) = pace.next(pace.window_start + Duration::from_micros(7_800)) else {
+            panic!()
+        };
+        assert!(nap < ms(2), "{nap:?}");
+        // A ring so small that a nap would overfill it is listened to.
+        let mut pace = Pace::new(4096, ms(0));
+        assert_eq!(run(&mut pace, ms(0), 1e6, 128).0, Next::Sleep);
+    }
+
+    #[test]
+    fn the_busiest_ring_decides() {
+        let quiet = Pace::new(MIB, ms(0));
+        let (mut busy, mut busier, mut tiny) = (
+            Pace::new(64 * MIB, ms(0)),
+            Pace::new(4 * MIB, ms(0)),
+            Pace::new(4096, ms(0)),
+        );
+        run(&mut busy, ms(0), 2000.0, 100);
+        run(&mut busier, ms(0), 1024.0 * 1024.0, 128);
+        run(&mut tiny, ms(0), 1e6, 128);
+        let now = ms(1000);
+        assert_eq!(together(&mut [], now), Next::Sleep);
+        assert_eq!(together(&mut [quiet.clone()], now), Next::Sleep);
+        assert_eq!(
+            together(&mut [quiet.clone(), busy.clone()], now),
+            Next::Nap(LONGEST_NAP)
+        );
+        let Next::Nap(nap) = together(&mut [busy.clone(), busier, quiet], now) else {
+            panic!()
+        };
+        assert!(nap < ms(8), "{nap:?}");
+        assert_eq!(together(&mut [busy, tiny], now), Next::Sleep);
+    }
+}

@@ -237,6 +237,16 @@ pub(crate) fn open_at(folder: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd
     }))
 }
 
+/// Gives the calling thread a root folder of its own, apart from that of the process. Needs CAP_SYS_CHROOT.
+pub(crate) fn root_of_thread(folder: &CStr) -> io::Result<()> {
+    // SAFETY: unshare takes a number; the folder is a C string that lives through the call.
+    if unsafe { libc::unshare(libc::CLONE_FS) } < 0 || unsafe { libc::chroot(folder.as_ptr()) } < 0
+    {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Of a clock, in nanoseconds; zero for a clock that this kernel does not have.
 pub(crate) fn clock_ns(clock: libc::clockid_t) -> i64 {
     let mut time = libc::timespec {

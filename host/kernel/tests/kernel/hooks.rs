@@ -15,6 +15,7 @@ pub extern "C" fn ig_kernel_probed(value: u64) -> u64 {
 
 unsafe extern "C" {
     fn a64l(text: *const libc::c_char) -> libc::c_long;
+    fn l64a(number: libc::c_long) -> *mut libc::c_char;
 }
 
 fn getpgid(pid: u32) {
@@ -411,4 +412,21 @@ fn tracefs_is_not_mounted_for_anybody() {
         std::fs::read_to_string("/proc/self/mountinfo").unwrap(),
         before
     );
+}
+
+#[test]
+fn programs_call_each_other_through_maps_that_the_source_fills() {
+    let mut options = only_me();
+    options.exclude.insert("empty".into()); // its slot stays empty, and the call falls through
+    let mut loaded = load(&object("calls", &[]), options).unwrap();
+    loaded.attach().unwrap();
+    let mut ring = loaded.ring("events").unwrap();
+    // SAFETY: gives a buffer of its own, which nobody else uses.
+    unsafe { l64a(7) };
+    loaded.detach();
+    let seen: Vec<u64> = drain(&mut ring)
+        .iter()
+        .map(|record| crate::objects::long(record, 0))
+        .collect();
+    assert_eq!(seen, [1, 2]);
 }
