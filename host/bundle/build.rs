@@ -24,7 +24,11 @@ fn main() -> io::Result<()> {
                 .is_some_and(|(_, end)| extensions.split(' ').any(|e| e == end))
         });
         files.sort();
-        let _ = writeln!(text, "/// All files of `{}`.\npub const {name}: &[File] = &[", folder.file_name().unwrap_or_default().to_string_lossy());
+        let _ = writeln!(
+            text,
+            "/// All files of `{}`.\npub const {name}: &[File] = &[",
+            folder.file_name().unwrap_or_default().to_string_lossy()
+        );
         for (name, path) in files {
             let path = path.canonicalize()?;
             let _ = writeln!(

@@ -71,7 +71,7 @@ fn inspect_shows_everything_without_running_any_of_it() {
         .arg(bundle("trace_open"))
         .finish();
     plain.expect_code(0);
-    for word in ["trace_open", "failed-only", "fname"] {
+    for word in ["trace_open", "failed-only", "path"] {
         assert!(
             plain.stdout.contains(word),
             "no {word} in:\n{}",

@@ -121,7 +121,7 @@ fn help_lists_parameters_and_columns_without_running_the_guest() {
     finished.expect_code(0);
     for word in [
         "--failed-only",
-        "fname",
+        "path",
         "flags",
         "error",
         "--timeout",
@@ -195,6 +195,9 @@ fn a_full_disk_loses_rows_by_that_name() {
     let summary = super::ledgers::summary(&path);
     let rows = &summary["rows"]["exec"];
     assert_eq!(rows["written"], 0, "{summary:#}\n{}", finished.stderr);
-    assert_eq!(rows["emitted"], 3);
-    assert_eq!(super::ledgers::sum(&rows["lost"]), 3);
+    let emitted = rows["emitted"].as_u64().expect("a number");
+    assert!(emitted >= 1, "{summary:#}");
+    assert_eq!(super::ledgers::sum(&rows["lost"]), emitted);
+    // Unlike a reader that went away, this is a failure.
+    finished.expect_code(125);
 }

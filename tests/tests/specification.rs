@@ -47,7 +47,7 @@ fn folder(first: &str) -> Option<PathBuf> {
 
 fn exists(name: &str) -> bool {
     let mut words = name.split("::");
-    let (Some(first), Some(last)) = (words.next(), words.next_back()) else {
+    let (Some(first), Some(last)) = (words.next(), words.last()) else {
         return false;
     };
     let Some(folder) = folder(first) else {

@@ -24,7 +24,7 @@ fn row<'a>(rows: &'a [Value], args: &[&str]) -> &'a Value {
 #[test]
 fn a_command_and_its_children_are_seen_with_all_that_is_said_of_them() {
     let script = "/bin/echo hi there; /bin/true; exit 0";
-    let rows = run(script, &[]).rows();
+    let rows = run(script, &["--fields", "+tid,+uid,+error"]).rows();
     let sh = row(&rows, &["sh", "-c", script]);
     let echo = row(&rows, &["/bin/echo", "hi", "there"]);
     let true_ = row(&rows, &["/bin/true"]);
@@ -93,7 +93,11 @@ fn the_working_directory_is_there_when_asked_for() {
 #[test]
 fn a_command_that_is_not_there_fails_by_name() {
     // Fails in the kernel, after the arguments were read: that is a row as well.
-    let rows = run("/no/such/command with words; exit 0", &[]).rows();
+    let rows = run(
+        "/no/such/command with words; exit 0",
+        &["--fields", "+error"],
+    )
+    .rows();
     assert_eq!(
         row(&rows, &["/no/such/command", "with", "words"])["error"],
         "ENOENT"
@@ -128,6 +132,7 @@ fn under_sudo_the_command_runs_as_the_caller() {
         .env("SUDO_UID", "65534")
         .env("SUDO_GID", "65534")
         .env("SUDO_USER", "nobody")
+        .args(["--fields", "+uid"])
         .json()
         .sh("echo \"$(id -u):$(id -g):$(id -G):$USER\" >&2; /bin/true")
         .finish();

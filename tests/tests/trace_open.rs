@@ -14,7 +14,7 @@ fn run(more: &[&str], command: &[&str]) -> Finished {
 }
 
 fn rows_of<'a>(rows: &'a [Value], path: &str) -> Vec<&'a Value> {
-    rows.iter().filter(|row| row["fname"] == path).collect()
+    rows.iter().filter(|row| row["path"] == path).collect()
 }
 
 #[test]

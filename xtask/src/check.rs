@@ -64,8 +64,14 @@ pub fn check(place: &Place) -> Result<()> {
     };
     let deny = || {
         // Advisories are left out: the database would have to be fetched.
-        run(std::process::Command::new(setup::cargo_deny(place)?)
-            .args(["--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))
+        run(std::process::Command::new(setup::cargo_deny(place)?).args([
+            "--locked",
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ]))
     };
     let failed: Vec<String> = [format(place, true), clippy(), deny()]
         .into_iter()

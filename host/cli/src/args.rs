@@ -91,7 +91,8 @@ fn run() -> Command {
     let target = "What to trace";
     let output = "Output";
     let limits = "Limits of the guest";
-    let flag = |name: &'static str, value: &'static str| Arg::new(name).long(name).value_name(value);
+    let flag =
+        |name: &'static str, value: &'static str| Arg::new(name).long(name).value_name(value);
     Command::new("run")
         .about("Runs a gadget: from a bundle, or from its folder, which is built first")
         .override_usage("ig run [OPTIONS] <BUNDLE|DIR> [GADGET PARAMETERS] [-- CMD [ARGS]...]")
@@ -229,7 +230,10 @@ pub fn run_with(manifest: &Manifest) -> Command {
     }
     for p in &manifest.params {
         let id = param_id(&p.name);
-        let mut arg = Arg::new(id).long(p.name.clone()).help_heading(GADGET_FLAGS).value_parser(value_parser!(String));
+        let mut arg = Arg::new(id)
+            .long(p.name.clone())
+            .help_heading(GADGET_FLAGS)
+            .value_parser(value_parser!(String));
         let mut help = p.description.clone();
         if !p.values.is_empty() {
             help.push_str(&format!(" [one of: {}]", p.values.join(", ")));
@@ -238,7 +242,11 @@ pub fn run_with(manifest: &Manifest) -> Command {
             help.push_str(&format!(" [default: {default}]"));
         }
         arg = match p.value_type {
-            ParamType::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false"),
+            ParamType::Bool => arg
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_name("true|false"),
             ParamType::I64 | ParamType::U64 => arg.value_name("N").allow_negative_numbers(true),
             ParamType::F64 => arg.value_name("X").allow_negative_numbers(true),
             ParamType::Text => arg.value_name("TEXT"),
@@ -256,9 +264,23 @@ fn param_id(name: &str) -> String {
 fn columns(manifest: &Manifest) -> String {
     let mut text = String::new();
     for table in &manifest.tables {
-        text.push_str(&format!("Columns of {} (hidden ones in brackets):\n", table.name));
-        let name = |c: &ig_engine::manifest::Column| if c.hidden { format!("[{}]", c.name) } else { c.name.clone() };
-        let width = table.columns.iter().map(|c| name(c).len()).max().unwrap_or(0);
+        text.push_str(&format!(
+            "Columns of {} (hidden ones in brackets):\n",
+            table.name
+        ));
+        let name = |c: &ig_engine::manifest::Column| {
+            if c.hidden {
+                format!("[{}]", c.name)
+            } else {
+                c.name.clone()
+            }
+        };
+        let width = table
+            .columns
+            .iter()
+            .map(|c| name(c).len())
+            .max()
+            .unwrap_or(0);
         for c in &table.columns {
             text.push_str(format!("  {:width$}  {}", name(c), c.description).trim_end());
             text.push('\n');
@@ -286,7 +308,9 @@ pub fn find_bundle(args: &[OsString]) -> Option<&OsStr> {
             }
         } else if let Some(short) = text.strip_prefix('-').filter(|s| !s.is_empty()) {
             let mut letters = short.chars();
-            let known = letters.next().and_then(|c| run.get_arguments().find(|a| a.get_short() == Some(c)));
+            let known = letters
+                .next()
+                .and_then(|c| run.get_arguments().find(|a| a.get_short() == Some(c)));
             if known.is_some_and(takes_value) && letters.next().is_none() {
                 args.next();
             }
@@ -303,7 +327,11 @@ pub fn params(manifest: &Manifest, matches: &ArgMatches) -> Vec<(String, String)
         let value = matches.get_one::<String>(&param_id(&p.name))?;
         Some((p.name.clone(), value.clone()))
     });
-    let pairs = matches.get_many::<(String, String)>("param").into_iter().flatten().cloned();
+    let pairs = matches
+        .get_many::<(String, String)>("param")
+        .into_iter()
+        .flatten()
+        .cloned();
     flags.chain(pairs).collect()
 }
 
@@ -316,7 +344,10 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 fn comm(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > 15 {
-        return Err(format!("a task's name has 1 to 15 bytes; this has {}", text.len()));
+        return Err(format!(
+            "a task's name has 1 to 15 bytes; this has {}",
+            text.len()
+        ));
     }
     Ok(text.to_owned())
 }
@@ -330,7 +361,10 @@ fn summary(text: &str) -> Result<PathBuf, String> {
 
 /// A duration of a flag that has a default.
 pub fn duration(matches: &ArgMatches, name: &str) -> Duration {
-    matches.get_one::<Duration>(name).copied().unwrap_or_default()
+    matches
+        .get_one::<Duration>(name)
+        .copied()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -363,8 +397,15 @@ mod tests {
 
     #[test]
     fn no_gadget_parameter_can_take_a_flag_of_the_host() {
-        for arg in run().get_arguments().filter_map(Arg::get_long).chain(["help", "version"]) {
-            assert!(ig_engine::manifest::HOST_FLAGS.contains(&arg), "--{arg} is missing in HOST_FLAGS");
+        for arg in run()
+            .get_arguments()
+            .filter_map(Arg::get_long)
+            .chain(["help", "version"])
+        {
+            assert!(
+                ig_engine::manifest::HOST_FLAGS.contains(&arg),
+                "--{arg} is missing in HOST_FLAGS"
+            );
         }
     }
 }

@@ -19,10 +19,16 @@ fn identify(uid: u32, gid: Option<u32>, passwd: &str, group: &str) -> Option<Cal
         return None;
     }
     // passwd(5): name:password:UID:GID:GECOS:directory:shell
-    let entry = passwd.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| {
-        f.get(2).and_then(|id| id.parse().ok()) == Some(uid)
-    });
-    let field = |at: usize| entry.as_ref().and_then(|f| f.get(at)).map(|s| (*s).to_owned());
+    let entry = passwd
+        .lines()
+        .map(|l| l.split(':').collect::<Vec<_>>())
+        .find(|f| f.get(2).and_then(|id| id.parse().ok()) == Some(uid));
+    let field = |at: usize| {
+        entry
+            .as_ref()
+            .and_then(|f| f.get(at))
+            .map(|s| (*s).to_owned())
+    };
     let name = field(0).unwrap_or_else(|| uid.to_string());
     let gid = gid.or_else(|| field(3)?.parse().ok()).unwrap_or(uid);
     // group(5): name:password:GID:members
@@ -31,20 +37,31 @@ fn identify(uid: u32, gid: Option<u32>, passwd: &str, group: &str) -> Option<Cal
         .filter_map(|line| {
             let fields: Vec<_> = line.split(':').collect();
             let member = fields.get(3)?.split(',').any(|m| m == name);
-            if member { fields.get(2)?.parse().ok() } else { None }
+            if member {
+                fields.get(2)?.parse().ok()
+            } else {
+                None
+            }
         })
         .collect();
     if !groups.contains(&gid) {
         groups.insert(0, gid);
     }
-    Some(Caller { uid, gid, groups, name, home: OsString::from(field(5).unwrap_or_else(|| "/".to_owned())) })
+    Some(Caller {
+        uid,
+        gid,
+        groups,
+        name,
+        home: OsString::from(field(5).unwrap_or_else(|| "/".to_owned())),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann,,,:/home/ann:/bin/sh\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann,,,:/home/ann:/bin/sh\n";
     const GROUP: &str = "root:x:0:\nwheel:x:10:bob,ann\nann:x:1001:\n";
 
     #[test]
@@ -59,6 +76,9 @@ mod tests {
     fn root_is_nobody_else_and_an_unknown_user_still_works() {
         assert!(identify(0, Some(0), PASSWD, GROUP).is_none());
         let x = identify(4242, Some(7), PASSWD, GROUP).unwrap();
-        assert_eq!((x.uid, x.gid, x.name.as_str(), x.groups.as_slice()), (4242, 7, "4242", &[7][..]));
+        assert_eq!(
+            (x.uid, x.gid, x.name.as_str(), x.groups.as_slice()),
+            (4242, 7, "4242", &[7][..])
+        );
     }
 }

@@ -11,18 +11,34 @@ use std::path::{Path, PathBuf};
 /// `ig image build`.
 pub fn build(matches: &ArgMatches) -> Result<u8, Failure> {
     let path = |name: &str| matches.get_one::<PathBuf>(name).map(PathBuf::as_path);
-    let Some(dir) = path("dir") else { return Ok(exit::USAGE) };
+    let Some(dir) = path("dir") else {
+        return Ok(exit::USAGE);
+    };
     build_to(dir, path("out"), path("prog"), path("definition"))?;
     Ok(0)
 }
 
 /// Builds a folder; under sudo as the user who called it, so that no file in it becomes root's.
-pub fn build_to(dir: &Path, out: Option<&Path>, prog: Option<&Path>, definition: Option<&Path>) -> Result<(), Failure> {
-    let other = |e: anyhow::Error| Failure { code: exit::OTHER, error: e };
+pub fn build_to(
+    dir: &Path,
+    out: Option<&Path>,
+    prog: Option<&Path>,
+    definition: Option<&Path>,
+) -> Result<(), Failure> {
+    let other = |e: anyhow::Error| Failure {
+        code: exit::OTHER,
+        error: e,
+    };
     if let Some(caller) = Caller::of_sudo() {
-        let ig = std::env::current_exe().context("can't find this program's own file").map_err(other)?;
+        let ig = std::env::current_exe()
+            .context("can't find this program's own file")
+            .map_err(other)?;
         let mut arguments: Vec<&OsStr> = vec!["image".as_ref(), "build".as_ref()];
-        for (flag, path) in [("--output", out), ("--prog", prog), ("--definition", definition)] {
+        for (flag, path) in [
+            ("--output", out),
+            ("--prog", prog),
+            ("--definition", definition),
+        ] {
             if let Some(path) = path {
                 arguments.extend([flag.as_ref(), path.as_os_str()]);
             }
@@ -32,8 +48,14 @@ pub fn build_to(dir: &Path, out: Option<&Path>, prog: Option<&Path>, definition:
         return match status.code() {
             Some(0) => Ok(()),
             // It has said why.
-            Some(code) => Err(Failure { code: u8::try_from(code).unwrap_or(exit::OTHER), error: anyhow!("{} was not built", dir.display()) }),
-            None => Err(other(anyhow!("building {} was interrupted: {status}", dir.display()))),
+            Some(code) => Err(Failure {
+                code: u8::try_from(code).unwrap_or(exit::OTHER),
+                error: anyhow!("{} was not built", dir.display()),
+            }),
+            None => Err(other(anyhow!(
+                "building {} was interrupted: {status}",
+                dir.display()
+            ))),
         };
     }
     let options = BuildOptions {
@@ -45,15 +67,19 @@ pub fn build_to(dir: &Path, out: Option<&Path>, prog: Option<&Path>, definition:
     let mut progress = |step: &str| {
         let _ = writeln!(std::io::stderr(), "ig: {step}");
     };
-    let report = ig_engine::build::build(dir, &options, &mut progress).map_err(|e| other(e.into()))?;
+    let report =
+        ig_engine::build::build(dir, &options, &mut progress).map_err(|e| other(e.into()))?;
     let _ = writeln!(std::io::stderr(), "{report}");
     Ok(())
 }
 
 /// `ig image inspect`.
 pub fn inspect(matches: &ArgMatches) -> Result<u8, Failure> {
-    let Some(path) = matches.get_one::<PathBuf>("bundle") else { return Ok(exit::USAGE) };
-    let inspection = ig_engine::inspect::inspect(path).map_err(|e| Failure::new(exit::REFUSED, e))?;
+    let Some(path) = matches.get_one::<PathBuf>("bundle") else {
+        return Ok(exit::USAGE);
+    };
+    let inspection =
+        ig_engine::inspect::inspect(path).map_err(|e| Failure::new(exit::REFUSED, e))?;
     let text = match matches.get_one::<String>("output").map(String::as_str) {
         Some("json") => inspection.to_json(),
         _ => inspection.to_string(),

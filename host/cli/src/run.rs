@@ -22,7 +22,10 @@ pub fn main(args: &[OsString]) -> Result<u8, Failure> {
     let Some(path) = args::find_bundle(after_run).map(PathBuf::from) else {
         // Help, a usage error, or nothing to run: the plain definition knows what to say.
         args::program().get_matches_from(args);
-        return Err(Failure::new(exit::USAGE, anyhow!("no bundle is given; see `ig run --help`")));
+        return Err(Failure::new(
+            exit::USAGE,
+            anyhow!("no bundle is given; see `ig run --help`"),
+        ));
     };
     let bundle = open(&path)?;
     // The gadget's own parameters stand beside the host's flags, so one definition parses, refuses and explains all.
@@ -34,7 +37,11 @@ pub fn main(args: &[OsString]) -> Result<u8, Failure> {
 
 /// The bundle, built first when the path is a gadget's folder.
 fn open(path: &Path) -> Result<Bundle, Failure> {
-    let file = if path.is_dir() { build(path)? } else { path.to_owned() };
+    let file = if path.is_dir() {
+        build(path)?
+    } else {
+        path.to_owned()
+    };
     Bundle::open(&file, Arch::host()).map_err(|e| Failure::new(exit::REFUSED, e))
 }
 
@@ -49,8 +56,16 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
     // Opened before anything runs: a path that can't be written is an error now, not at the end.
     let summary_file = match matches.get_one::<PathBuf>("summary") {
         Some(path) => {
-            let file = File::options().write(true).create(true).truncate(true).open(path);
-            Some((path, file.with_context(|| format!("--summary: can't write {}", path.display())).map_err(|e| Failure::new(exit::OTHER, e))?))
+            let file = File::options()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(path);
+            Some((
+                path,
+                file.with_context(|| format!("--summary: can't write {}", path.display()))
+                    .map_err(|e| Failure::new(exit::OTHER, e))?,
+            ))
         }
         None => None,
     };
@@ -58,14 +73,16 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
     let stdout_is_terminal = io::stdout().is_terminal();
     let terminal = stdout_is_terminal.then(|| TerminalSize::new(terminal_width()));
     listen(stop.clone(), terminal.clone()).map_err(other)?;
-    let command = matches.get_many::<OsString>("command").and_then(|mut words| {
-        Some(CommandSpec {
-            program: words.next()?.clone(),
-            args: words.cloned().collect(),
-            caller: caller::caller(),
-            stdout_to_stderr: !stdout_is_terminal,
-        })
-    });
+    let command = matches
+        .get_many::<OsString>("command")
+        .and_then(|mut words| {
+            Some(CommandSpec {
+                program: words.next()?.clone(),
+                args: words.cloned().collect(),
+                caller: caller::caller(),
+                stdout_to_stderr: !stdout_is_terminal,
+            })
+        });
     let verbose = matches.get_flag("verbose");
     let limits = GuestLimits {
         cpu_per_call: args::duration(matches, "guest-cpu-time"),
@@ -80,7 +97,9 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
         _ => Format::Columns,
     };
     // Not std's own handle: it holds lines back in a buffer of its own.
-    let stdout = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).map_err(|e| other(e.into()))?);
+    let stdout = File::from(
+        rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).map_err(|e| other(e.into()))?,
+    );
     let options = RunOptions {
         params: args::params(&bundle.manifest, matches),
         bundle,
@@ -130,7 +149,12 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
 
 /// What the exit code says about a run that was.
 fn code(outcome: Outcome, fail_on_loss: bool) -> Result<u8, Failure> {
-    let Outcome { summary, reason, command } = outcome;
+    let Outcome {
+        summary,
+        reason,
+        write_error,
+        command,
+    } = outcome;
     let command = match command {
         Some(Err(e)) => {
             let code = match &e {
@@ -143,11 +167,20 @@ fn code(outcome: Outcome, fail_on_loss: bool) -> Result<u8, Failure> {
         Some(Ok(ended)) => Some(ended),
         None => None,
     };
+    if let Some(what) = write_error {
+        return Err(Failure::new(exit::OTHER, anyhow!(what)));
+    }
     if reason == Reason::Traps {
-        return Err(Failure::new(exit::TRAPS, anyhow!("the guest trapped too often; --max-traps allows more")));
+        return Err(Failure::new(
+            exit::TRAPS,
+            anyhow!("the guest trapped too often; --max-traps allows more"),
+        ));
     }
     if fail_on_loss && summary.any_loss() {
-        return Err(Failure::new(exit::LOSS, anyhow!("something was lost, and --fail-on-loss is set")));
+        return Err(Failure::new(
+            exit::LOSS,
+            anyhow!("something was lost, and --fail-on-loss is set"),
+        ));
     }
     Ok(command.filter(|c| !c.by_us).map_or(0, |c| c.status))
 }
@@ -168,19 +201,21 @@ fn refusal(error: RunError) -> Failure {
 /// Signals become requests; the second one to end does not wait for the first.
 fn listen(stop: Arc<Stop>, terminal: Option<TerminalSize>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGWINCH])?;
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            match signal {
-                SIGWINCH => {
-                    if let Some(size) = &terminal {
-                        size.set(terminal_width());
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                match signal {
+                    SIGWINCH => {
+                        if let Some(size) = &terminal {
+                            size.set(terminal_width());
+                        }
                     }
+                    _ if stop.reason() == Some(Reason::Signal) => std::process::exit(128 + signal),
+                    _ => stop.request(Reason::Signal),
                 }
-                _ if stop.reason() == Some(Reason::Signal) => std::process::exit(128 + signal),
-                _ => stop.request(Reason::Signal),
             }
-        }
-    })?;
+        })?;
     Ok(())
 }
 
@@ -200,5 +235,6 @@ fn cache_folder() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    base.is_absolute().then(|| base.join("ig").join("components"))
+    base.is_absolute()
+        .then(|| base.join("ig").join("components"))
 }

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 /// A length of time; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is no length of time; write a number with ns, us, ms, s, m or h, such as 500ms or 10s");
+    let bad = || {
+        format!(
+            "`{text}` is no length of time; write a number with ns, us, ms, s, m or h, such as 500ms or 10s"
+        )
+    };
     let (number, unit) = split(text);
     let value: f64 = number.parse().map_err(|_| bad())?;
     let seconds = match unit {
@@ -21,7 +25,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// A number of bytes; K, M and G are powers of 1024, with or without `iB` or `B`.
 pub fn bytes(text: &str) -> Result<u64, String> {
-    let bad = || format!("`{text}` is no number of bytes; write a whole number with K, M or G (1024 each), such as 4M or 64KiB");
+    let bad = || {
+        format!(
+            "`{text}` is no number of bytes; write a whole number with K, M or G (1024 each), such as 4M or 64KiB"
+        )
+    };
     let (number, unit) = split(text);
     let value: u64 = number.parse().map_err(|_| bad())?;
     let factor: u64 = match unit {
@@ -35,7 +43,9 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 }
 
 fn split(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     text.split_at(end)
 }
 

@@ -88,7 +88,8 @@ impl Held {
     pub fn start(spec: CommandSpec, stop: Arc<Stop>) -> Result<Self, CommandError> {
         let path = find(&spec.program)?;
         let cloexec = rustix::pipe::PipeFlags::CLOEXEC;
-        let pipe = || rustix::pipe::pipe_with(cloexec).map_err(|e| CommandError::Resources(e.into()));
+        let pipe =
+            || rustix::pipe::pipe_with(cloexec).map_err(|e| CommandError::Resources(e.into()));
         let (go_read, go) = pipe()?;
         let (pid_read, pid_write) = pipe()?;
         let go_number = go.as_raw_fd();
@@ -102,11 +103,17 @@ impl Held {
             .map_err(CommandError::Resources)?;
         let mut bytes = [0u8; 4];
         match rustix::io::read(&pid_read, &mut bytes) {
-            Ok(4) => Ok(Self { pid: u32::from_ne_bytes(bytes), go, thread }),
+            Ok(4) => Ok(Self {
+                pid: u32::from_ne_bytes(bytes),
+                go,
+                thread,
+            }),
             // The pipe closed without a pid: no process was made, and the thread knows why.
             _ => Err(match thread.join() {
                 Ok(Err(e)) => e,
-                _ => CommandError::Resources(io::Error::other("the process ended before its start")),
+                _ => {
+                    CommandError::Resources(io::Error::other("the process ended before its start"))
+                }
             }),
         }
     }
@@ -141,11 +148,15 @@ impl Running {
                 self.signal(rustix::process::Signal::KILL);
             }
         }
-        let status = self
-            .thread
-            .join()
-            .unwrap_or_else(|_| Err(CommandError::Resources(io::Error::other("the waiting thread ended early"))))?;
-        Ok(Ended { status: shell_status(status), by_us })
+        let status = self.thread.join().unwrap_or_else(|_| {
+            Err(CommandError::Resources(io::Error::other(
+                "the waiting thread ended early",
+            )))
+        })?;
+        Ok(Ended {
+            status: shell_status(status),
+            by_us,
+        })
     }
 
     fn wait(&self, time: Duration) {
@@ -174,7 +185,10 @@ pub struct Ended {
 }
 
 fn shell_status(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|s| 128 + s)).unwrap_or(125);
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|s| 128 + s))
+        .unwrap_or(125);
     u8::try_from(code & 0xff).unwrap_or(125)
 }
 
@@ -195,10 +209,15 @@ fn find(program: &OsStr) -> Result<PathBuf, CommandError> {
         }
     }
     // Not executable: exec says so in its own words.
-    refused.ok_or_else(|| CommandError::NotFound { program: program.to_string_lossy().into_owned() })
+    refused.ok_or_else(|| CommandError::NotFound {
+        program: program.to_string_lossy().into_owned(),
+    })
 }
 
-#[expect(unsafe_code, reason = "std runs code between fork and exec only through an unsafe function")]
+#[expect(
+    unsafe_code,
+    reason = "std runs code between fork and exec only through an unsafe function"
+)]
 fn spawn_and_wait(
     spec: CommandSpec,
     path: &Path,
@@ -206,7 +225,12 @@ fn spawn_and_wait(
     go_writer: RawFd,
     pid_to: OwnedFd,
 ) -> Result<ExitStatus, CommandError> {
-    let CommandSpec { program, args, caller, stdout_to_stderr } = spec;
+    let CommandSpec {
+        program,
+        args,
+        caller,
+        stdout_to_stderr,
+    } = spec;
     let mut command = Command::new(path);
     command.arg0(&program).args(args).stdin(Stdio::inherit());
     if stdout_to_stderr {
@@ -215,7 +239,10 @@ fn spawn_and_wait(
         command.stdout(Stdio::from(fd));
     }
     if let Some(c) = &caller {
-        command.env("HOME", &c.home).env("USER", &c.name).env("LOGNAME", &c.name);
+        command
+            .env("HOME", &c.home)
+            .env("USER", &c.name)
+            .env("LOGNAME", &c.name);
         for sudo in ["SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND"] {
             command.env_remove(sudo);
         }
@@ -225,7 +252,10 @@ fn spawn_and_wait(
         (Uid::from_raw(c.uid), Gid::from_raw(c.gid), groups)
     });
     let hold = move || {
-        let pid = rustix::process::getpid().as_raw_nonzero().get().to_ne_bytes();
+        let pid = rustix::process::getpid()
+            .as_raw_nonzero()
+            .get()
+            .to_ne_bytes();
         rustix::io::write(&pid_to, &pid)?;
         // SAFETY: this is the child's copy of the writing end, and nothing in the child uses it. While it is open, the
         // end of `ig` would never show as the end of the pipe.
@@ -247,8 +277,13 @@ fn spawn_and_wait(
     // thread held at the fork can't stop it.
     unsafe { command.pre_exec(hold) };
     let mut child = command.spawn().map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => CommandError::NotFound { program: program.to_string_lossy().into_owned() },
-        _ => CommandError::NotRunnable { program: program.to_string_lossy().into_owned(), source },
+        io::ErrorKind::NotFound => CommandError::NotFound {
+            program: program.to_string_lossy().into_owned(),
+        },
+        _ => CommandError::NotRunnable {
+            program: program.to_string_lossy().into_owned(),
+            source,
+        },
     })?;
     // The pipes' ends live in `command` until here; the parent's copies must not keep them open.
     drop(command);
@@ -279,28 +314,49 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(stop.reason(), Some(Reason::Command));
-        assert_eq!(running.finish(Duration::from_secs(5)).unwrap(), Ended { status: 7, by_us: false });
+        assert_eq!(
+            running.finish(Duration::from_secs(5)).unwrap(),
+            Ended {
+                status: 7,
+                by_us: false
+            }
+        );
     }
 
     #[test]
     fn a_signal_is_128_and_its_number() {
         let stop = Arc::new(Stop::new().unwrap());
-        let running = Held::start(spec("sleep", &["100"]), stop).unwrap().release();
-        assert_eq!(running.finish(Duration::ZERO).unwrap(), Ended { status: 128 + 15, by_us: true });
+        let running = Held::start(spec("sleep", &["100"]), stop)
+            .unwrap()
+            .release();
+        assert_eq!(
+            running.finish(Duration::ZERO).unwrap(),
+            Ended {
+                status: 128 + 15,
+                by_us: true
+            }
+        );
     }
 
     #[test]
     fn what_is_not_there_is_named() {
         let run = |program: &str| {
             let stop = Arc::new(Stop::new().unwrap());
-            let running = Held::start(spec(program, &[]), stop.clone()).unwrap().release();
+            let running = Held::start(spec(program, &[]), stop.clone())
+                .unwrap()
+                .release();
             while stop.reason().is_none() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             running.finish(Duration::from_secs(5))
         };
-        assert!(matches!(run("/nowhere/at-all"), Err(CommandError::NotFound { program }) if program == "/nowhere/at-all"));
-        assert!(matches!(run("/etc/passwd"), Err(CommandError::NotRunnable { .. })));
+        assert!(
+            matches!(run("/nowhere/at-all"), Err(CommandError::NotFound { program }) if program == "/nowhere/at-all")
+        );
+        assert!(matches!(
+            run("/etc/passwd"),
+            Err(CommandError::NotRunnable { .. })
+        ));
     }
 
     #[test]

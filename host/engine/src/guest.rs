@@ -68,7 +68,13 @@ pub(crate) struct GuestHost {
 }
 
 impl GuestHost {
-    pub fn new(gadget: &str, tables: Vec<GuestTable>, params: Vec<Option<String>>, staging_limit: usize, say: Say) -> Self {
+    pub fn new(
+        gadget: &str,
+        tables: Vec<GuestTable>,
+        params: Vec<Option<String>>,
+        staging_limit: usize,
+        say: Say,
+    ) -> Self {
         Self {
             tables,
             params,
@@ -105,26 +111,47 @@ impl GuestHost {
         let at = usize::from(table);
         match self.tables.get(at) {
             Some(t) => Ok((at, t)),
-            None => Err(EmitError::Broken(format!("there is no table {table}; the manifest has {}", self.tables.len()))),
+            None => Err(EmitError::Broken(format!(
+                "there is no table {table}; the manifest has {}",
+                self.tables.len()
+            ))),
         }
     }
 
     fn grant(&self, grant: u16, access: Access) -> Result<&Grant, MapError> {
-        let g = self.grants.get(usize::from(grant)).ok_or(MapError::Unknown)?;
+        let g = self
+            .grants
+            .get(usize::from(grant))
+            .ok_or(MapError::Unknown)?;
         if g.access.contains(&access) {
             Ok(g)
         } else {
-            Err(MapError::Denied(format!("the manifest does not grant {access:?} on map {}", g.name)))
+            Err(MapError::Denied(format!(
+                "the manifest does not grant {access:?} on map {}",
+                g.name
+            )))
         }
     }
 }
 
 impl Host for GuestHost {
-    fn emit(&mut self, table: u16, rows: u32, origin: &[u8], columns: &[ColumnView<'_>]) -> Result<(), EmitError> {
+    fn emit(
+        &mut self,
+        table: u16,
+        rows: u32,
+        origin: &[u8],
+        columns: &[ColumnView<'_>],
+    ) -> Result<(), EmitError> {
         let (at, t) = self.table(table)?;
         let rows = rows as usize;
         let broken = |what: String| EmitError::Broken(format!("table {}: {what}", t.name));
-        let size = rows * 8 + origin.len() + columns.iter().flat_map(|c| c.buffers).map(|b| b.len()).sum::<usize>();
+        let size = rows * 8
+            + origin.len()
+            + columns
+                .iter()
+                .flat_map(|c| c.buffers)
+                .map(|b| b.len())
+                .sum::<usize>();
         if size > self.staging_limit.saturating_sub(self.staged_bytes) {
             return Err(EmitError::OverBudget(format!(
                 "one call may emit {} bytes; {} are staged and this would add {size}",
@@ -133,13 +160,23 @@ impl Host for GuestHost {
         }
         if !origin.is_empty() {
             if !self.in_span {
-                return Err(broken("an origin outside of process: there is no span to point into".to_owned()));
+                return Err(broken(
+                    "an origin outside of process: there is no span to point into".to_owned(),
+                ));
             }
             if origin.len() != rows * 4 {
-                return Err(broken(format!("{rows} rows with {} origins", origin.len() / 4)));
+                return Err(broken(format!(
+                    "{rows} rows with {} origins",
+                    origin.len() / 4
+                )));
             }
         }
-        let origin = origin.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
+        let origin = origin
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| u32::from_le_bytes(*b))
+            .collect();
         let mut arrays: Vec<Option<ArrayRef>> = vec![None; t.columns.len()];
         let mut seen = vec![false; t.columns.len()];
         for column in columns {
@@ -149,18 +186,37 @@ impl Host for GuestHost {
             }
             let data_type = match t.columns.get(index) {
                 Some(Some(data_type)) => data_type,
-                Some(None) => return Err(broken(format!("column {index} is decoded by the host; the guest can't emit it"))),
-                None => return Err(broken(format!("there is no column {index}; the table has {}", t.columns.len()))),
+                Some(None) => {
+                    return Err(broken(format!(
+                        "column {index} is decoded by the host; the guest can't emit it"
+                    )));
+                }
+                None => {
+                    return Err(broken(format!(
+                        "there is no column {index}; the table has {}",
+                        t.columns.len()
+                    )));
+                }
             };
-            let array = buffers::build(data_type, rows, column.buffers).map_err(|e| broken(format!("column {index}: {e}")))?;
-            if let (Some(slot), Some(seen), Some(wanted)) = (arrays.get_mut(index), seen.get_mut(index), t.wanted.get(index)) {
+            let array = buffers::build(data_type, rows, column.buffers)
+                .map_err(|e| broken(format!("column {index}: {e}")))?;
+            if let (Some(slot), Some(seen), Some(wanted)) = (
+                arrays.get_mut(index),
+                seen.get_mut(index),
+                t.wanted.get(index),
+            ) {
                 *seen = true;
                 // What nobody asked for is checked and thrown away.
                 *slot = wanted.then_some(array);
             }
         }
         self.staged_bytes += size;
-        self.staged.push(Staged { table: at, rows, origin, columns: arrays });
+        self.staged.push(Staged {
+            table: at,
+            rows,
+            origin,
+            columns: arrays,
+        });
         Ok(())
     }
 
@@ -197,8 +253,13 @@ impl Host for GuestHost {
     fn param(&mut self, index: u16) -> Result<String, EmitError> {
         match self.params.get(usize::from(index)) {
             Some(Some(value)) => Ok(value.clone()),
-            Some(None) => Err(EmitError::Broken(format!("parameter {index} goes to the eBPF side, not to the guest"))),
-            None => Err(EmitError::Broken(format!("there is no parameter {index}; the manifest has {}", self.params.len()))),
+            Some(None) => Err(EmitError::Broken(format!(
+                "parameter {index} goes to the eBPF side, not to the guest"
+            ))),
+            None => Err(EmitError::Broken(format!(
+                "there is no parameter {index}; the manifest has {}",
+                self.params.len()
+            ))),
         }
     }
 
@@ -211,20 +272,33 @@ impl Host for GuestHost {
     }
 
     fn map_lookup(&mut self, grant: u16, key: &[u8]) -> Result<Option<Vec<u8>>, MapError> {
-        self.grant(grant, Access::Lookup)?.map.lookup(key).map_err(failed)
+        self.grant(grant, Access::Lookup)?
+            .map
+            .lookup(key)
+            .map_err(failed)
     }
 
     fn map_update(&mut self, grant: u16, key: &[u8], value: &[u8]) -> Result<(), MapError> {
-        self.grant(grant, Access::Update)?.map.update(key, value, Update::Any).map(|_| ()).map_err(failed)
+        self.grant(grant, Access::Update)?
+            .map
+            .update(key, value, Update::Any)
+            .map(|_| ())
+            .map_err(failed)
     }
 
     fn map_delete(&mut self, grant: u16, key: &[u8]) -> Result<bool, MapError> {
-        self.grant(grant, Access::Delete)?.map.delete(key).map_err(failed)
+        self.grant(grant, Access::Delete)?
+            .map
+            .delete(key)
+            .map_err(failed)
     }
 
     fn map_read_all(&mut self, grant: u16) -> Result<Vec<u8>, MapError> {
         let mut entries = Vec::new();
-        self.grant(grant, Access::ReadAll)?.map.read_all(&mut entries, self.staging_limit).map_err(failed)?;
+        self.grant(grant, Access::ReadAll)?
+            .map
+            .read_all(&mut entries, self.staging_limit)
+            .map_err(failed)?;
         Ok(entries)
     }
 
@@ -256,6 +330,10 @@ fn word(level: Level) -> &'static str {
 
 /// A guest's text can't move the cursor or start an escape sequence.
 fn printable(c: char) -> impl Iterator<Item = char> {
-    let (plain, escaped) = if c.is_control() && c != '\t' { (None, Some(c.escape_unicode())) } else { (Some(c), None) };
+    let (plain, escaped) = if c.is_control() && c != '\t' {
+        (None, Some(c.escape_unicode()))
+    } else {
+        (Some(c), None)
+    };
     plain.into_iter().chain(escaped.into_iter().flatten())
 }

@@ -63,7 +63,10 @@ impl RecordLedger {
     /// Records that somebody wanted and nobody saw.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.not_reserved.unwrap_or(0) + self.lost_to_trap + self.lost_to_deadline + self.undecided_at_exit
+        self.not_reserved.unwrap_or(0)
+            + self.lost_to_trap
+            + self.lost_to_deadline
+            + self.undecided_at_exit
     }
 }
 
@@ -154,7 +157,8 @@ impl Summary {
     /// As one JSON object, with a newline at its end.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"));
+        let mut text =
+            serde_json::to_string_pretty(self).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"));
         text.push('\n');
         text
     }
@@ -162,7 +166,9 @@ impl Summary {
     /// Anything lost, on either side. An unknown count is a loss: nobody can rule it out.
     #[must_use]
     pub fn any_loss(&self) -> bool {
-        self.records.values().any(|l| l.lost() > 0 || l.attempted.is_none())
+        self.records
+            .values()
+            .any(|l| l.lost() > 0 || l.attempted.is_none())
             || self.rows.values().any(|l| l.lost.values().any(|n| *n > 0))
             || self.programs.iter().any(|p| p.recursion_misses > 0)
     }
@@ -182,8 +188,16 @@ impl fmt::Display for Summary {
             part(&mut parts, "accepted", l.accepted);
             part(&mut parts, "dropped by the guest", l.dropped_by_guest);
             part(&mut parts, "malformed", l.malformed);
-            part(&mut parts, "discarded by the program", l.discarded_by_program);
-            part(&mut parts, "LOST: not reserved", l.not_reserved.unwrap_or(0));
+            part(
+                &mut parts,
+                "discarded by the program",
+                l.discarded_by_program,
+            );
+            part(
+                &mut parts,
+                "LOST: not reserved",
+                l.not_reserved.unwrap_or(0),
+            );
             part(&mut parts, "LOST to a trap", l.lost_to_trap);
             part(&mut parts, "LOST to a deadline", l.lost_to_deadline);
             for (cause, n) in &l.excluded_before_guest {
@@ -192,7 +206,8 @@ impl fmt::Display for Summary {
             part(&mut parts, "undecided at exit", l.undecided_at_exit);
             let attempted = match l.attempted {
                 Some(n) => format!("{n} attempted"),
-                None => "attempted: unknown; lost: unknown (the object counts no reservations)".to_owned(),
+                None => "attempted: unknown; lost: unknown (the object counts no reservations)"
+                    .to_owned(),
             };
             write!(f, "records {name}: {attempted}")?;
             if !parts.is_empty() {
@@ -231,14 +246,22 @@ impl fmt::Display for Summary {
         }
         for p in &self.programs {
             if p.recursion_misses > 0 {
-                writeln!(f, "program {}: {} runs skipped by the kernel", p.program, p.recursion_misses)?;
+                writeln!(
+                    f,
+                    "program {}: {} runs skipped by the kernel",
+                    p.program, p.recursion_misses
+                )?;
             }
         }
         for p in &self.left_out {
             writeln!(f, "program {} left out: {}", p.program, p.reason)?;
         }
         if self.output_blocked_ns > 1_000_000 {
-            writeln!(f, "output waited {:.1} s for its reader", self.output_blocked_ns as f64 / 1e9)?;
+            writeln!(
+                f,
+                "output waited {:.1} s for its reader",
+                self.output_blocked_ns as f64 / 1e9
+            )?;
         }
         Ok(())
     }
@@ -277,10 +300,20 @@ mod tests {
     #[test]
     fn an_unknown_count_is_a_loss() {
         let mut s = Summary::default();
-        s.records.insert("a".to_owned(), RecordLedger { attempted: Some(0), ..RecordLedger::default() });
+        s.records.insert(
+            "a".to_owned(),
+            RecordLedger {
+                attempted: Some(0),
+                ..RecordLedger::default()
+            },
+        );
         assert!(!s.any_loss());
         s.records.insert("b".to_owned(), RecordLedger::default());
         assert!(s.any_loss());
-        assert!(s.to_string().contains("records b: attempted: unknown; lost: unknown"), "{s}");
+        assert!(
+            s.to_string()
+                .contains("records b: attempted: unknown; lost: unknown"),
+            "{s}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use arrow_array::ArrayRef;
 use ig_records::decode::Picked;
 use ig_sandbox::{Guest, Trap, TrapKind, Verdict};
 use ig_table::Rows;
-use ig_table::output::Output;
+use ig_table::output::{LossReason, Output};
 use std::time::{Duration, Instant};
 
 /// A reader that takes nothing for this long when the run is over is not waited for any more.
@@ -62,20 +62,44 @@ pub(crate) struct Pipeline {
 impl Instance {
     /// A guest that is about to get its `init`.
     pub fn new(guest: Guest<GuestHost>, max_traps: u32) -> Self {
-        Self { guest, over: false, since: Instant::now(), max_traps, summary: GuestSummary::default() }
+        Self {
+            guest,
+            over: false,
+            since: Instant::now(),
+            max_traps,
+            summary: GuestSummary::default(),
+        }
     }
 }
 
 impl Pipeline {
-    pub fn new(tables: Vec<(PlannedTable, Option<Output>)>, sources: usize, instance: Option<Instance>, say: Say) -> Self {
-        let sinks =
-            tables.into_iter().map(|(plan, output)| Sink { plan, ledger: RowLedger::default(), output }).collect();
-        Self { sinks, records: vec![RecordLedger::default(); sources], instance, say }
+    pub fn new(
+        tables: Vec<(PlannedTable, Option<Output>)>,
+        sources: usize,
+        instance: Option<Instance>,
+        say: Say,
+    ) -> Self {
+        let sinks = tables
+            .into_iter()
+            .map(|(plan, output)| Sink {
+                plan,
+                ledger: RowLedger::default(),
+                output,
+            })
+            .collect();
+        Self {
+            sinks,
+            records: vec![RecordLedger::default(); sources],
+            instance,
+            say,
+        }
     }
 
     /// The guest's first call. What it emits is committed. The error is for the user: there is nothing to fall back to.
     pub fn init(&mut self, now: Now) -> Result<(), String> {
-        let Some(guest) = self.guest() else { return Ok(()) };
+        let Some(guest) = self.guest() else {
+            return Ok(());
+        };
         guest.host_mut().begin(now.clocks(), false);
         match guest.init() {
             Ok(Ok(())) => self.commit(None, now),
@@ -85,7 +109,14 @@ impl Pipeline {
     }
 
     /// Hands a span of a source over. `records` of it are not discarded.
-    pub fn deliver(&mut self, source: usize, span: &[u8], records: u32, discarded: u32, now: Now) -> Result<(), TooManyTraps> {
+    pub fn deliver(
+        &mut self,
+        source: usize,
+        span: &[u8],
+        records: u32,
+        discarded: u32,
+        now: Now,
+    ) -> Result<(), TooManyTraps> {
         if let Some(ledger) = self.records.get_mut(source) {
             ledger.discarded_by_program += u64::from(discarded);
         }
@@ -99,7 +130,8 @@ impl Pipeline {
                 let number = u16::try_from(source).unwrap_or(u16::MAX);
                 guest.process(number, span).and_then(|verdict| {
                     check(verdict, records)?;
-                    self.commit(Some((source, span)), now).map_err(|what| Trap::broken("process", &what))?;
+                    self.commit(Some((source, span)), now)
+                        .map_err(|what| Trap::broken("process", &what))?;
                     Ok(verdict)
                 })
             }
@@ -113,10 +145,16 @@ impl Pipeline {
             None => {
                 // The ring's consumer has checked the framing, so there is nothing here that could be wrong.
                 match self.decode_all(source, span, now) {
-                    Ok(()) => Ok(Verdict { accepted: records, ..Verdict::default() }),
+                    Ok(()) => Ok(Verdict {
+                        accepted: records,
+                        ..Verdict::default()
+                    }),
                     Err(what) => {
                         (self.say)(&format!("a span can't be decoded: {what}"));
-                        Ok(Verdict { malformed: records, ..Verdict::default() })
+                        Ok(Verdict {
+                            malformed: records,
+                            ..Verdict::default()
+                        })
                     }
                 }
             }
@@ -144,7 +182,9 @@ impl Pipeline {
     /// Calls every timer that is due.
     pub fn tick(&mut self, now: Now) -> Result<(), TooManyTraps> {
         while let Some(guest) = self.guest() {
-            let Some((timer, due)) = guest.host_mut().timers.take_due(now.boot) else { break };
+            let Some((timer, due)) = guest.host_mut().timers.take_due(now.boot) else {
+                break;
+            };
             guest.host_mut().begin(now.clocks(), false);
             let result = guest.tick(timer, due);
             self.ended("tick", result, now)?;
@@ -154,12 +194,20 @@ impl Pipeline {
 
     /// When the next timer is due, in boot nanoseconds.
     pub fn next_timer(&self) -> Option<u64> {
-        self.instance.as_ref().filter(|i| !i.over)?.guest.host().timers.next_due()
+        self.instance
+            .as_ref()
+            .filter(|i| !i.over)?
+            .guest
+            .host()
+            .timers
+            .next_due()
     }
 
     /// The guest's last call.
     pub fn stop(&mut self, now: Now) -> Result<(), TooManyTraps> {
-        let Some(guest) = self.guest() else { return Ok(()) };
+        let Some(guest) = self.guest() else {
+            return Ok(());
+        };
         guest.host_mut().begin(now.clocks(), false);
         let result = guest.stop();
         self.ended("stop", result, now)
@@ -172,45 +220,84 @@ impl Pipeline {
 
     /// A reader of some table went away for good.
     pub fn closed(&self) -> bool {
-        self.sinks.iter().filter_map(|s| s.output.as_ref()).any(Output::closed)
+        self.sinks
+            .iter()
+            .filter_map(|s| s.output.as_ref())
+            .any(Output::closed)
     }
 
     /// Ends the outputs and gives the ledgers: of sources and tables in their order.
     pub fn finish(self) -> Finished {
-        let Self { sinks, records, instance, say } = self;
+        let Self {
+            sinks,
+            records,
+            instance,
+            say: _,
+        } = self;
         let mut blocked_ns = 0;
+        let mut write_error = None;
         let rows = sinks
             .into_iter()
-            .map(|Sink { plan, mut ledger, output }| {
-                if let Some(output) = output {
-                    let end = output.finish(Some(PATIENCE));
-                    ledger.written += end.written;
-                    for (reason, n) in end.lost {
-                        *ledger.lost.entry(reason.as_str().to_owned()).or_default() += n;
+            .map(
+                |Sink {
+                     plan,
+                     mut ledger,
+                     output,
+                 }| {
+                    if let Some(output) = output {
+                        let end = output.finish(Some(PATIENCE));
+                        ledger.written += end.written;
+                        for (reason, n) in &end.lost {
+                            *ledger.lost.entry(reason.as_str().to_owned()).or_default() += *n;
+                        }
+                        blocked_ns += end.blocked_ns;
+                        // A reader that went away has seen what it wanted.
+                        if let Some(error) = end
+                            .error
+                            .filter(|_| !end.lost.contains_key(&LossReason::ClosedPipe))
+                        {
+                            write_error = Some(format!(
+                                "rows of {} could not be written: {error}",
+                                plan.table.name
+                            ));
+                        }
                     }
-                    blocked_ns += end.blocked_ns;
-                    if let Some(error) = end.error {
-                        say(&format!("rows of {} could not be written: {error}", plan.table.name));
-                    }
-                }
-                (plan.table.name.clone(), ledger)
-            })
+                    (plan.table.name.clone(), ledger)
+                },
+            )
             .collect();
         let guest = instance.map(|i| {
             let mut summary = i.summary;
             summary.log_lines_suppressed = i.guest.host().log_suppressed;
             summary
         });
-        Finished { records, rows, guest, blocked_ns }
+        Finished {
+            records,
+            rows,
+            guest,
+            blocked_ns,
+            write_error,
+        }
     }
 
     fn guest(&mut self) -> Option<&mut Guest<GuestHost>> {
-        self.instance.as_mut().filter(|i| !i.over).map(|i| &mut i.guest)
+        self.instance
+            .as_mut()
+            .filter(|i| !i.over)
+            .map(|i| &mut i.guest)
     }
 
     /// After a call outside of `process`.
-    fn ended(&mut self, during: &str, result: Result<(), Trap>, now: Now) -> Result<(), TooManyTraps> {
-        let result = result.and_then(|()| self.commit(None, now).map_err(|what| Trap::broken(during, &what)));
+    fn ended(
+        &mut self,
+        during: &str,
+        result: Result<(), Trap>,
+        now: Now,
+    ) -> Result<(), TooManyTraps> {
+        let result = result.and_then(|()| {
+            self.commit(None, now)
+                .map_err(|what| Trap::broken(during, &what))
+        });
         match result {
             Ok(()) => Ok(()),
             Err(trap) => self.trapped(&trap, now),
@@ -219,11 +306,15 @@ impl Pipeline {
 
     /// What the call staged becomes rows, all of it or nothing.
     fn commit(&mut self, span: Option<(usize, &[u8])>, now: Now) -> Result<(), String> {
-        let Some(guest) = self.guest() else { return Ok(()) };
+        let Some(guest) = self.guest() else {
+            return Ok(());
+        };
         let mut staged = std::mem::take(&mut guest.host_mut().staged);
         let mut complete = Vec::with_capacity(staged.len());
         for s in staged.drain(..) {
-            let Some(sink) = self.sinks.get(s.table) else { continue };
+            let Some(sink) = self.sinks.get(s.table) else {
+                continue;
+            };
             let table = s.table;
             complete.push((table, rows(&sink.plan, s, span, now)?));
         }
@@ -241,17 +332,29 @@ impl Pipeline {
     fn decode_all(&mut self, source: usize, span: &[u8], now: Now) -> Result<(), String> {
         let (picked, _) = Picked::all(span).map_err(|e| e.to_string())?;
         for table in 0..self.sinks.len() {
-            let Some(sink) = self.sinks.get(table).filter(|s| s.plan.source == Some(source)) else { continue };
+            let Some(sink) = self
+                .sinks
+                .get(table)
+                .filter(|s| s.plan.source == Some(source))
+            else {
+                continue;
+            };
             let columns = decoded(&sink.plan, vec![None; sink.plan.wanted.len()], &picked)?;
-            let rows =
-                Rows { table: sink.plan.table.clone(), columns, len: picked.len(), wall_offset: now.wall_offset };
+            let rows = Rows {
+                table: sink.plan.table.clone(),
+                columns,
+                len: picked.len(),
+                wall_offset: now.wall_offset,
+            };
             self.push(table, rows);
         }
         Ok(())
     }
 
     fn push(&mut self, table: usize, rows: Rows) {
-        let Some(sink) = self.sinks.get_mut(table) else { return };
+        let Some(sink) = self.sinks.get_mut(table) else {
+            return;
+        };
         let n = rows.len as u64;
         sink.ledger.emitted += n;
         match &sink.output {
@@ -265,13 +368,20 @@ impl Pipeline {
         let mut trap = trap.clone();
         loop {
             let say = self.say.clone();
-            let Some(instance) = self.instance.as_mut() else { return Ok(()) };
+            let Some(instance) = self.instance.as_mut() else {
+                return Ok(());
+            };
             instance.summary.traps += 1;
             instance.summary.last_trap = Some(trap.to_string());
             let lost = u64::try_from(instance.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
             instance.summary.state_lost_ns = instance.summary.state_lost_ns.saturating_add(lost);
             instance.since = Instant::now();
-            say(&format!("the guest trapped ({} of {}): {}", instance.summary.traps, instance.max_traps, with_backtrace(&trap)));
+            say(&format!(
+                "the guest trapped ({} of {}): {}",
+                instance.summary.traps,
+                instance.max_traps,
+                with_backtrace(&trap)
+            ));
             let host = instance.guest.host_mut();
             host.timers.clear();
             host.begin(now.clocks(), false);
@@ -279,7 +389,10 @@ impl Pipeline {
                 instance.over = true;
                 return Err(TooManyTraps);
             }
-            let again = instance.guest.restart().and_then(|()| instance.guest.init());
+            let again = instance
+                .guest
+                .restart()
+                .and_then(|()| instance.guest.init());
             instance.summary.restarts += 1;
             trap = match again {
                 Ok(Ok(())) => match self.commit(None, now) {
@@ -313,40 +426,71 @@ pub(crate) struct Finished {
     pub rows: Vec<(String, RowLedger)>,
     pub guest: Option<GuestSummary>,
     pub blocked_ns: u64,
+    /// Writing failed otherwise than by a reader that went away.
+    pub write_error: Option<String>,
 }
 
 /// The three numbers must be the records that were handed over.
 fn check(verdict: Verdict, records: u32) -> Result<(), Trap> {
-    let Verdict { accepted, dropped, malformed } = verdict;
+    let Verdict {
+        accepted,
+        dropped,
+        malformed,
+    } = verdict;
     let sum = u64::from(accepted) + u64::from(dropped) + u64::from(malformed);
     if sum == u64::from(records) {
         return Ok(());
     }
     Err(Trap::broken(
         "process",
-        &format!("the verdict says {accepted} accepted + {dropped} dropped + {malformed} malformed = {sum}, and {records} records were handed over"),
+        &format!(
+            "the verdict says {accepted} accepted + {dropped} dropped + {malformed} malformed = {sum}, and {records} records were handed over"
+        ),
     ))
 }
 
 /// Staged columns and those that the host decodes, together.
-fn rows(plan: &PlannedTable, staged: Staged, span: Option<(usize, &[u8])>, now: Now) -> Result<Rows, String> {
-    let Staged { table: _, rows, origin, mut columns } = staged;
+fn rows(
+    plan: &PlannedTable,
+    staged: Staged,
+    span: Option<(usize, &[u8])>,
+    now: Now,
+) -> Result<Rows, String> {
+    let Staged {
+        table: _,
+        rows,
+        origin,
+        mut columns,
+    } = staged;
     if let (false, Some((source, span))) = (origin.is_empty(), span) {
         let at = |what: &dyn std::fmt::Display| format!("table {}: {what}", plan.table.name);
         if plan.source.is_some_and(|s| s != source) {
-            return Err(at(&"rows with an origin, but this source is not the table's"));
+            return Err(at(
+                &"rows with an origin, but this source is not the table's",
+            ));
         }
         let picked = Picked::origins(span, &origin).map_err(|e| at(&e))?;
         columns = decoded(plan, columns, &picked)?;
     }
-    Ok(Rows { table: plan.table.clone(), columns, len: rows, wall_offset: now.wall_offset })
+    Ok(Rows {
+        table: plan.table.clone(),
+        columns,
+        len: rows,
+        wall_offset: now.wall_offset,
+    })
 }
 
 /// Adds the columns that the host decodes.
-fn decoded(plan: &PlannedTable, mut columns: Vec<Option<ArrayRef>>, picked: &Picked<'_>) -> Result<Vec<Option<ArrayRef>>, String> {
+fn decoded(
+    plan: &PlannedTable,
+    mut columns: Vec<Option<ArrayRef>>,
+    picked: &Picked<'_>,
+) -> Result<Vec<Option<ArrayRef>>, String> {
     if let Some(decoder) = &plan.decoder {
         for (column, index) in &plan.decoded {
-            let array = decoder.decode(*index, picked).map_err(|e| format!("table {}: {e}", plan.table.name))?;
+            let array = decoder
+                .decode(*index, picked)
+                .map_err(|e| format!("table {}: {e}", plan.table.name))?;
             if let Some(slot) = columns.get_mut(*column) {
                 *slot = Some(array);
             }

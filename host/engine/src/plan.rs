@@ -2,8 +2,10 @@
 //! kernel side.
 
 use crate::run::{RunError, Target};
-use ig_bundle::manifest::{Access, ColumnSource, Manifest, ParamTarget, Resolved, ResolvedSource, ResolvedTable};
 use ig_bundle::Bundle;
+use ig_bundle::manifest::{
+    Access, ColumnSource, Manifest, ParamTarget, Resolved, ResolvedSource, ResolvedTable,
+};
 use ig_kernel::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP};
 use ig_object::Object;
 use ig_records::decode::{Decoder, FieldSpec};
@@ -61,17 +63,28 @@ impl Plan {
         if bundle.component.is_none() {
             manifest.check_without_guest().map_err(|e| refused(&e))?;
         }
-        let Resolved { sources, tables, params: _, maps, programs } = &resolved;
+        let Resolved {
+            sources,
+            tables,
+            params: _,
+            maps,
+            programs,
+        } = &resolved;
 
         let mut planned = Vec::with_capacity(tables.len());
         let mut enabled = BTreeSet::new();
         for (i, table) in tables.iter().enumerate() {
             // The first table is the one that is shown, and that `--fields` speaks of.
             let selected = match i {
-                0 => select::select(&table.table, fields).map_err(|e| RunError::Usage(format!("--fields: {e}")))?,
+                0 => select::select(&table.table, fields)
+                    .map_err(|e| RunError::Usage(format!("--fields: {e}")))?,
                 _ => Vec::new(),
             };
-            enabled.extend(selected.iter().filter_map(|c| table.enables.get(*c).copied().flatten()));
+            enabled.extend(
+                selected
+                    .iter()
+                    .filter_map(|c| table.enables.get(*c).copied().flatten()),
+            );
             planned.push(plan_table(table, selected, sources)?);
         }
 
@@ -84,26 +97,41 @@ impl Plan {
                 continue;
             }
             guest_params.push(None);
-            let Some(name) = &resolved.variable else { continue };
-            let variable = object.variable(name).ok_or_else(|| refused(&format!("the object has no variable {name}")))?;
-            let bytes =
-                param.to_bytes(&value, object.btf(), variable).map_err(|e| RunError::Usage(e.to_string()))?;
+            let Some(name) = &resolved.variable else {
+                continue;
+            };
+            let variable = object
+                .variable(name)
+                .ok_or_else(|| refused(&format!("the object has no variable {name}")))?;
+            let bytes = param
+                .to_bytes(&value, object.btf(), variable)
+                .map_err(|e| RunError::Usage(e.to_string()))?;
             variables.insert(name.clone(), bytes);
         }
 
         let follows = has_command || target.pid.is_some();
         filters(object, target, follows, &mut variables)?;
         let mut exclude = BTreeSet::new();
-        if !follows && object.programs().iter().any(|p| p.name == FOLLOW_FORK_PROGRAM) {
+        if !follows
+            && object
+                .programs()
+                .iter()
+                .any(|p| p.name == FOLLOW_FORK_PROGRAM)
+        {
             exclude.insert(FOLLOW_FORK_PROGRAM.to_owned());
         }
         // Optional for whoever does not ask to follow; who does ask gets nothing but what he asked for.
-        let optional = programs.iter().filter(|p| p.optional && p.name != FOLLOW_FORK_PROGRAM);
+        let optional = programs
+            .iter()
+            .filter(|p| p.optional && p.name != FOLLOW_FORK_PROGRAM);
         Ok(Self {
             sources: sources.clone(),
             tables: planned,
             guest_params,
-            grants: maps.iter().map(|m| (m.map.clone(), m.access.clone())).collect(),
+            grants: maps
+                .iter()
+                .map(|m| (m.map.clone(), m.access.clone()))
+                .collect(),
             variables,
             exclude,
             optional: optional.map(|p| p.name.clone()).collect(),
@@ -111,8 +139,17 @@ impl Plan {
     }
 }
 
-fn plan_table(table: &ResolvedTable, selected: Vec<usize>, sources: &[ResolvedSource]) -> Result<PlannedTable, RunError> {
-    let ResolvedTable { table, source, columns, enables: _ } = table;
+fn plan_table(
+    table: &ResolvedTable,
+    selected: Vec<usize>,
+    sources: &[ResolvedSource],
+) -> Result<PlannedTable, RunError> {
+    let ResolvedTable {
+        table,
+        source,
+        columns,
+        enables: _,
+    } = table;
     let mut wanted = vec![false; columns.len()];
     for c in &selected {
         if let Some(w) = wanted.get_mut(*c) {
@@ -145,7 +182,15 @@ fn plan_table(table: &ResolvedTable, selected: Vec<usize>, sources: &[ResolvedSo
         ),
         None => None,
     };
-    Ok(PlannedTable { table: Arc::new(table.clone()), selected, wanted, guest, source: *source, decoder, decoded })
+    Ok(PlannedTable {
+        table: Arc::new(table.clone()),
+        selected,
+        wanted,
+        guest,
+        source: *source,
+        decoder,
+        decoded,
+    })
 }
 
 /// The value of every parameter: what the user set, what a wanted column switches on, the default.
@@ -160,7 +205,11 @@ fn values(
             let known: Vec<_> = manifest.params.iter().map(|p| p.name.as_str()).collect();
             return Err(RunError::Usage(match known.as_slice() {
                 [] => format!("{} has no parameter `{name}`; it has none", manifest.name),
-                _ => format!("{} has no parameter `{name}`; it has {}", manifest.name, known.join(", ")),
+                _ => format!(
+                    "{} has no parameter `{name}`; it has {}",
+                    manifest.name,
+                    known.join(", ")
+                ),
             }));
         }
     }
@@ -169,7 +218,9 @@ fn values(
             return Ok(String::new());
         };
         match set.iter().rev().find(|(name, _)| *name == param.name) {
-            Some((_, value)) => param.canonical(value).map_err(|e| RunError::Usage(e.to_string())),
+            Some((_, value)) => param
+                .canonical(value)
+                .map_err(|e| RunError::Usage(e.to_string())),
             None if enabled.contains(&i) => Ok("true".to_owned()),
             None => Ok(resolved.default.clone()),
         }
@@ -184,7 +235,13 @@ fn filters(
     follows: bool,
     variables: &mut BTreeMap<String, Vec<u8>>,
 ) -> Result<(), RunError> {
-    let Target { pid: _, tid, comm, uid, gid } = target;
+    let Target {
+        pid: _,
+        tid,
+        comm,
+        uid,
+        gid,
+    } = target;
     let mut set = |flag: &str, name: &str, value: Vec<u8>| {
         if object.variable(name).is_none() {
             return Err(RunError::Usage(format!(
@@ -198,7 +255,9 @@ fn filters(
     if follows {
         set("-- CMD and --pid", "gadget_filter_followed", yes())?;
         if object.map(FOLLOWED_MAP).is_none() {
-            return Err(RunError::Usage(format!("-- CMD and --pid: this gadget's eBPF side has no map {FOLLOWED_MAP}")));
+            return Err(RunError::Usage(format!(
+                "-- CMD and --pid: this gadget's eBPF side has no map {FOLLOWED_MAP}"
+            )));
         }
     }
     if let Some(tid) = tid {
@@ -215,7 +274,10 @@ fn filters(
     if let Some(comm) = comm {
         let mut name = [0u8; 16]; // TASK_COMM_LEN, include/linux/sched.h
         if comm.len() > 15 {
-            return Err(RunError::Usage(format!("--comm: a task's name has at most 15 bytes; this has {}", comm.len())));
+            return Err(RunError::Usage(format!(
+                "--comm: a task's name has at most 15 bytes; this has {}",
+                comm.len()
+            )));
         }
         for (to, from) in name.iter_mut().zip(comm.bytes()) {
             *to = from;

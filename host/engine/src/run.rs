@@ -6,8 +6,8 @@ use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, Summary};
 use crate::pipeline::{Instance, Now, Pipeline, TooManyTraps};
 use crate::plan::Plan;
 use crate::stop::{Reason, Stop};
-use ig_bundle::manifest::ResolvedSource;
 use ig_bundle::Bundle;
+use ig_bundle::manifest::ResolvedSource;
 use ig_kernel::host::{self, Missing};
 use ig_kernel::{LoadOptions, Loaded, Loader, Ring, Waiter, clock};
 use ig_object::Object;
@@ -129,6 +129,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// Why.
     pub reason: Reason,
+    /// Rows could not be written, and why.
+    pub write_error: Option<String>,
     /// How the command ended, if there was one.
     pub command: Option<Result<Ended, CommandError>>,
 }
@@ -146,21 +148,48 @@ const COMMAND_GRACE: Duration = Duration::from_millis(200);
 /// Everything that keeps it from starting; nothing stays attached then. Once it runs, what goes wrong is in the
 /// outcome.
 pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
-    let RunOptions { bundle, params, target, command, timeout, ring_size, limits, output, cache, verbose, stop, say } = options;
-    let object = bundle.object().map_err(|e| RunError::Refused(e.to_string()))?;
-    let plan = Plan::new(&bundle, &object, &params, &target, command.is_some(), output.fields.as_deref())?;
+    let RunOptions {
+        bundle,
+        params,
+        target,
+        command,
+        timeout,
+        ring_size,
+        limits,
+        output,
+        cache,
+        verbose,
+        stop,
+        say,
+    } = options;
+    let object = bundle
+        .object()
+        .map_err(|e| RunError::Refused(e.to_string()))?;
+    let plan = Plan::new(
+        &bundle,
+        &object,
+        &params,
+        &target,
+        command.is_some(),
+        output.fields.as_deref(),
+    )?;
     let missing = host::check(host::Needs::default());
     if !missing.is_empty() {
         return Err(RunError::Missing(missing));
     }
     // First of all: its mark in the kernel must precede its first instruction.
-    let held = command.map(|spec| Held::start(spec, stop.clone())).transpose()?;
+    let held = command
+        .map(|spec| Held::start(spec, stop.clone()))
+        .transpose()?;
 
     // Neither waits for the other: the guest's machine code and the kernel's verifier.
     let (guest, loaded) = std::thread::scope(|scope| {
         let program = bundle.component.as_deref().map(|component| {
             scope.spawn(move || {
-                let sandbox = Sandbox::new(SandboxOptions { cache, ..SandboxOptions::default() })?;
+                let sandbox = Sandbox::new(SandboxOptions {
+                    cache,
+                    ..SandboxOptions::default()
+                })?;
                 sandbox.load(component)
             })
         });
@@ -172,22 +201,40 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         None => None,
         Some(Ok(Ok(program))) => Some(program),
         Some(Ok(Err(e))) => return Err(RunError::Refused(format!("the guest: {e}"))),
-        Some(Err(_)) => return Err(RunError::Host("the thread that loads the guest ended early".to_owned())),
+        Some(Err(_)) => {
+            return Err(RunError::Host(
+                "the thread that loads the guest ended early".to_owned(),
+            ));
+        }
     };
 
     let mut rings = Vec::with_capacity(plan.sources.len());
     let mut waiter = Waiter::new().map_err(|e| RunError::Host(e.to_string()))?;
-    waiter.add(&*stop, STOP).map_err(|e| RunError::Host(e.to_string()))?;
+    waiter
+        .add(&*stop, STOP)
+        .map_err(|e| RunError::Host(e.to_string()))?;
     for source in &plan.sources {
-        let ring = loaded.ring(&source.map).map_err(|e| RunError::Kernel(e.to_string()))?;
-        let index = waiter.add_ring(&ring).map_err(|e| RunError::Host(e.to_string()))?;
+        let ring = loaded
+            .ring(&source.map)
+            .map_err(|e| RunError::Kernel(e.to_string()))?;
+        let index = waiter
+            .add_ring(&ring)
+            .map_err(|e| RunError::Host(e.to_string()))?;
         rings.push((index, ring));
     }
     if let Some(pid) = held.as_ref().map(Held::pid).or(target.pid) {
-        loaded.follow(pid).map_err(|e| RunError::Usage(e.to_string()))?;
+        loaded
+            .follow(pid)
+            .map_err(|e| RunError::Usage(e.to_string()))?;
     }
 
-    let Plan { sources, tables, guest_params, grants, .. } = plan;
+    let Plan {
+        sources,
+        tables,
+        guest_params,
+        grants,
+        ..
+    } = plan;
     let instance = match &program {
         None => None,
         Some(program) => {
@@ -196,13 +243,25 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
             }
             let guest_tables = tables
                 .iter()
-                .map(|t| GuestTable { name: t.table.name.clone(), columns: t.guest.clone(), wanted: t.wanted.clone() })
+                .map(|t| GuestTable {
+                    name: t.table.name.clone(),
+                    columns: t.guest.clone(),
+                    wanted: t.wanted.clone(),
+                })
                 .collect();
             let staging = usize::try_from(limits.staging).unwrap_or(usize::MAX);
-            let mut host = GuestHost::new(&bundle.manifest.name, guest_tables, guest_params, staging, say.clone());
+            let mut host = GuestHost::new(
+                &bundle.manifest.name,
+                guest_tables,
+                guest_params,
+                staging,
+                say.clone(),
+            );
             host.debug = verbose;
             for (name, access) in grants {
-                let map = loaded.map(&name).map_err(|e| RunError::Kernel(e.to_string()))?;
+                let map = loaded
+                    .map(&name)
+                    .map_err(|e| RunError::Kernel(e.to_string()))?;
                 host.grants.push(Grant { name, access, map });
             }
             let grants = Grants {
@@ -227,7 +286,12 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         }
     };
 
-    let OutputOptions { format, fields: _, writer, terminal } = output;
+    let OutputOptions {
+        format,
+        fields: _,
+        writer,
+        terminal,
+    } = output;
     let names: Arc<dyn Names> = match Passwd::of_host() {
         Ok(passwd) => Arc::new(passwd),
         Err(_) => Arc::new(NoNames),
@@ -258,22 +322,41 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     let mut pipeline = Pipeline::new(tables, sources.len(), instance, say.clone());
     pipeline.init(now()).map_err(RunError::Init)?;
 
-    loaded.attach().map_err(|e| RunError::Kernel(e.to_string()))?;
+    loaded
+        .attach()
+        .map_err(|e| RunError::Kernel(e.to_string()))?;
     for left in loaded.left_out() {
-        say(&format!("program {} ({}) left out: {}", left.program, left.hook, left.reason));
+        say(&format!(
+            "program {} ({}) left out: {}",
+            left.program, left.hook, left.reason
+        ));
     }
     let start = Instant::now();
     let running = held.map(Held::release);
-    let live = Live { waiter, rings, pipeline, stop: stop.clone(), deadline: timeout.and_then(|t| start.checked_add(t)) };
+    let live = Live {
+        waiter,
+        rings,
+        pipeline,
+        stop: stop.clone(),
+        deadline: timeout.and_then(|t| start.checked_add(t)),
+    };
     let ended = live.serve();
     finish(ended, loaded, running, &bundle, &sources, start, &say)
 }
 
 fn now() -> Now {
-    Now { boot: clock::boot_ns(), wall_offset: clock::wall_offset() }
+    Now {
+        boot: clock::boot_ns(),
+        wall_offset: clock::wall_offset(),
+    }
 }
 
-fn load(bytes: &[u8], object: &Object<'_>, plan: &Plan, ring_size: Option<u64>) -> Result<Loaded, RunError> {
+fn load(
+    bytes: &[u8],
+    object: &Object<'_>,
+    plan: &Plan,
+    ring_size: Option<u64>,
+) -> Result<Loaded, RunError> {
     let mut options = LoadOptions {
         variables: plan.variables.clone(),
         exclude: plan.exclude.clone(),
@@ -281,11 +364,16 @@ fn load(bytes: &[u8], object: &Object<'_>, plan: &Plan, ring_size: Option<u64>) 
         ..LoadOptions::default()
     };
     if let Some(size) = ring_size {
-        let size = u32::try_from(size)
-            .map_err(|_| RunError::Usage(format!("--ring-size: {size} bytes are more than a ring buffer can have")))?;
+        let size = u32::try_from(size).map_err(|_| {
+            RunError::Usage(format!(
+                "--ring-size: {size} bytes are more than a ring buffer can have"
+            ))
+        })?;
         options.ring_sizes = plan.sources.iter().map(|s| (s.map.clone(), size)).collect();
     }
-    Loader::new(bytes, object, options).load().map_err(|e| RunError::Kernel(e.to_string()))
+    Loader::new(bytes, object, options)
+        .load()
+        .map_err(|e| RunError::Kernel(e.to_string()))
 }
 
 /// A run while its programs are attached.
@@ -337,7 +425,11 @@ impl Live {
                 break Some(e.to_string());
             }
         };
-        Served { live: self, traps, failure }
+        Served {
+            live: self,
+            traps,
+            failure,
+        }
     }
 
     /// One span of each ring, and the timers that are due. False: there was nothing to do.
@@ -345,26 +437,37 @@ impl Live {
         let mut busy = false;
         for (source, (index, ring)) in self.rings.iter_mut().enumerate() {
             let limits = ring.limits();
-            let Some(span) = ring.span(limits).map_err(|e| End::Failure(e.to_string()))? else { continue };
+            let Some(span) = ring.span(limits).map_err(|e| End::Failure(e.to_string()))? else {
+                continue;
+            };
             busy = true;
             self.waiter.saw(*index, span.records, span.bytes.len());
             let kept = span.records - span.discarded;
-            let result = self.pipeline.deliver(source, span.bytes, kept, span.discarded, now());
+            let result = self
+                .pipeline
+                .deliver(source, span.bytes, kept, span.discarded, now());
             // Whatever became of it, it is accounted for.
             ring.publish();
             result.map_err(|TooManyTraps| End::Traps)?;
         }
-        if self.pipeline.next_timer().is_some_and(|due| due <= clock::boot_ns()) {
-            self.pipeline.tick(now()).map_err(|TooManyTraps| End::Traps)?;
+        if self
+            .pipeline
+            .next_timer()
+            .is_some_and(|due| due <= clock::boot_ns())
+        {
+            self.pipeline
+                .tick(now())
+                .map_err(|TooManyTraps| End::Traps)?;
             busy = true;
         }
         Ok(busy)
     }
 
     fn wake_up(&self) -> Option<Instant> {
-        let timer = self.pipeline.next_timer().map(|due| {
-            Instant::now() + Duration::from_nanos(due.saturating_sub(clock::boot_ns()))
-        });
+        let timer = self
+            .pipeline
+            .next_timer()
+            .map(|due| Instant::now() + Duration::from_nanos(due.saturating_sub(clock::boot_ns())));
         match (timer, self.deadline) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -385,10 +488,18 @@ impl Live {
                     Err(failure) => return Err(failure),
                 }
             }
-            let complete = sources.iter().enumerate().all(|(i, s)| match loaded.ledger(&s.map) {
-                Ok(Some(l)) => self.pipeline.seen(i) >= l.attempted.saturating_sub(l.not_reserved),
-                _ => self.rings.get(i).is_none_or(|(_, ring)| ring.backlog() == 0),
-            });
+            let complete = sources
+                .iter()
+                .enumerate()
+                .all(|(i, s)| match loaded.ledger(&s.map) {
+                    Ok(Some(l)) => {
+                        self.pipeline.seen(i) >= l.attempted.saturating_sub(l.not_reserved)
+                    }
+                    _ => self
+                        .rings
+                        .get(i)
+                        .is_none_or(|(_, ring)| ring.backlog() == 0),
+                });
             if complete || Instant::now() >= end {
                 return traps;
             }
@@ -413,7 +524,11 @@ fn finish(
     start: Instant,
     say: &Say,
 ) -> Result<Outcome, RunError> {
-    let Served { mut live, mut traps, mut failure } = served;
+    let Served {
+        mut live,
+        mut traps,
+        mut failure,
+    } = served;
     loaded.detach();
     if failure.is_none() {
         match live.drain(&loaded, sources) {
@@ -430,10 +545,16 @@ fn finish(
     if traps {
         reason = Reason::Traps;
     }
-    let grace = if reason == Reason::Signal { COMMAND_GRACE } else { Duration::ZERO };
+    let grace = if reason == Reason::Signal {
+        COMMAND_GRACE
+    } else {
+        Duration::ZERO
+    };
     let command = running.map(|r| r.finish(grace));
 
-    let Live { rings, pipeline, .. } = live;
+    let Live {
+        rings, pipeline, ..
+    } = live;
     let mut finished = pipeline.finish();
     let mut summary = Summary {
         gadget: bundle.manifest.name.clone(),
@@ -449,26 +570,46 @@ fn finish(
         count(&loaded, source, ledger, ring)?;
         summary.records.insert(source.name.clone(), ledger.clone());
     }
-    let stats = loaded.stats().map_err(|e| RunError::Kernel(e.to_string()))?;
+    let stats = loaded
+        .stats()
+        .map_err(|e| RunError::Kernel(e.to_string()))?;
     summary.programs = stats
         .into_iter()
-        .map(|s| ProgramRuns { program: s.program, recursion_misses: s.recursion_misses })
+        .map(|s| ProgramRuns {
+            program: s.program,
+            recursion_misses: s.recursion_misses,
+        })
         .collect();
     summary.left_out = loaded
         .left_out()
         .iter()
-        .map(|l| LeftOut { program: l.program.clone(), reason: l.reason.clone() })
+        .map(|l| LeftOut {
+            program: l.program.clone(),
+            reason: l.reason.clone(),
+        })
         .collect();
     if let Some(what) = failure {
         say(&format!("the run ended early: {what}"));
         summary.ended_by = "error".to_owned();
     }
-    Ok(Outcome { summary, reason, command })
+    Ok(Outcome {
+        summary,
+        reason,
+        write_error: finished.write_error,
+        command,
+    })
 }
 
 /// What only the kernel knows of a source.
-fn count(loaded: &Loaded, source: &ResolvedSource, ledger: &mut RecordLedger, ring: &Ring) -> Result<(), RunError> {
-    let counted = loaded.ledger(&source.map).map_err(|e| RunError::Kernel(e.to_string()))?;
+fn count(
+    loaded: &Loaded,
+    source: &ResolvedSource,
+    ledger: &mut RecordLedger,
+    ring: &Ring,
+) -> Result<(), RunError> {
+    let counted = loaded
+        .ledger(&source.map)
+        .map_err(|e| RunError::Kernel(e.to_string()))?;
     if let Some(l) = counted {
         ledger.attempted = Some(l.attempted);
         ledger.not_reserved = Some(l.not_reserved);

@@ -56,7 +56,11 @@ impl Stop {
 
     /// Asks the run to end.
     pub fn request(&self, reason: Reason) {
-        if self.reason.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        if self
+            .reason
+            .compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+        {
             // The only failure is a full counter, which wakes the waiter as well.
             let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
         }

@@ -24,7 +24,9 @@ impl Timers {
     /// Starts a timer `ns` after `now`, again every `ns` when `every`. The error is for the guest.
     pub fn start(&mut self, now: u64, ns: u64, every: bool) -> Result<u32, String> {
         if ns < MIN_NS {
-            return Err(format!("a timer of {ns} ns is too short; the shortest is {MIN_NS} ns"));
+            return Err(format!(
+                "a timer of {ns} ns is too short; the shortest is {MIN_NS} ns"
+            ));
         }
         if self.timers.len() >= MAX_TIMERS {
             return Err(format!("{MAX_TIMERS} timers are running; cancel one first"));
@@ -36,7 +38,11 @@ impl Timers {
                 break;
             }
         }
-        self.timers.push(Timer { id: self.last_id, due: now.saturating_add(ns), period: every.then_some(ns) });
+        self.timers.push(Timer {
+            id: self.last_id,
+            due: now.saturating_add(ns),
+            period: every.then_some(ns),
+        });
         Ok(self.last_id)
     }
 
@@ -57,7 +63,13 @@ impl Timers {
 
     /// Takes one timer that is due at `now`: its id and the periods that passed since its last call.
     pub fn take_due(&mut self, now: u64) -> Option<(u32, u32)> {
-        let at = self.timers.iter().enumerate().filter(|(_, t)| t.due <= now).min_by_key(|(_, t)| t.due)?.0;
+        let at = self
+            .timers
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.due <= now)
+            .min_by_key(|(_, t)| t.due)?
+            .0;
         let timer = self.timers.get_mut(at)?;
         let id = timer.id;
         match timer.period {
@@ -101,7 +113,11 @@ mod tests {
     #[test]
     fn limits_are_told_to_the_guest() {
         let mut t = Timers::default();
-        assert!(t.start(0, MIN_NS - 1, true).unwrap_err().contains("too short"));
+        assert!(
+            t.start(0, MIN_NS - 1, true)
+                .unwrap_err()
+                .contains("too short")
+        );
         for _ in 0..MAX_TIMERS {
             t.start(0, MIN_NS, true).unwrap();
         }

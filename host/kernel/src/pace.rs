@@ -100,7 +100,7 @@ pub fn together(paces: &mut [Pace], now: Duration) -> Next {
     for pace in paces {
         match pace.next(now) {
             Next::Nap(nap) => {
-                shortest = Some(shortest.map_or(nap, |other: Duration| other.min(nap)))
+                shortest = Some(shortest.map_or(nap, |other: Duration| other.min(nap)));
             }
             Next::Sleep => beyond_naps |= pace.napping,
         }

@@ -19,7 +19,8 @@ pub(crate) fn prepare(bytes: &[u8], exclude: &[&str]) -> Result<Prepared, LoadEr
 ///
 /// Its constructor always reads and parses all of the kernel's types (about 20 ms and 20 MB), also when the caller
 /// brings types of its own. It runs in a thread whose root folder is `/sys`, where it finds no
-/// `/sys/kernel/btf/vmlinux`. Where that is not allowed, it costs the time and nothing else.
+/// `/sys/kernel/btf/vmlinux`. Where that is not allowed, it costs the time and nothing else
+/// (`Default` is the same constructor).
 pub(crate) fn loader() -> EbpfLoader<'static> {
     let apart = std::thread::Builder::new()
         .name("ig-loader".to_owned())
@@ -31,7 +32,7 @@ pub(crate) fn loader() -> EbpfLoader<'static> {
     apart
         .ok()
         .and_then(|thread| thread.join().ok())
-        .unwrap_or_else(EbpfLoader::new)
+        .unwrap_or_default()
 }
 
 /// The part of the kernel's types that an object needs; nothing for an object that needs none.

@@ -54,6 +54,11 @@ impl Seat {
         }
         Turn(self, turn)
     }
+
+    #[cfg(test)]
+    pub(crate) fn watcher_is_parked(&self) -> bool {
+        self.watch.parked.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Turn<'_> {

@@ -361,3 +361,12 @@ impl Trap {
         self.kind == TrapKind::Deadline
     }
 }
+
+#[cfg(test)]
+impl<H: Host> Guest<H> {
+    pub(crate) fn wait_until_the_watcher_parks(&self) {
+        while !self.seat.watcher_is_parked() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

@@ -153,8 +153,8 @@ fn classify(error: &wasmtime::Error) -> (TrapKind, String) {
             | T::IntegerOverflow
             | T::IntegerDivisionByZero
             | T::BadConversionToInteger
-            | T::HeapMisaligned => (TrapKind::Fault, trap.to_string()),
-            other => (TrapKind::BadData, other.to_string()),
+            | T::HeapMisaligned => (TrapKind::Fault, plain(*trap)),
+            other => (TrapKind::BadData, plain(*other)),
         };
     }
     let root = error.root_cause();
@@ -174,6 +174,12 @@ fn classify(error: &wasmtime::Error) -> (TrapKind, String) {
     (kind, what)
 }
 
+/// The runtime's words without its prefix.
+fn plain(trap: wasmtime::Trap) -> String {
+    let text = trap.to_string();
+    text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned()
+}
+
 fn names(error: &wasmtime::Error) -> Vec<String> {
     let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else {
         return Vec::new();
@@ -181,6 +187,8 @@ fn names(error: &wasmtime::Error) -> Vec<String> {
     backtrace
         .frames()
         .iter()
+        // the encoder's own trampolines
+        .filter(|frame| !frame.module().name().is_some_and(|name| name.starts_with("wit-component:")))
         .map(|frame| match frame.func_name() {
             // `{:#}` leaves out the hash that only the linker needs
             Some(name) => one_line(&format!("{:#}", rustc_demangle::demangle(name))),

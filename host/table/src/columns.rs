@@ -60,7 +60,8 @@ impl TerminalSize {
 
     /// After a resize.
     pub fn set(&self, columns: u16) {
-        self.0.store(if columns == 0 { 80 } else { columns }, Ordering::Relaxed);
+        self.0
+            .store(if columns == 0 { 80 } else { columns }, Ordering::Relaxed);
     }
 
     /// The width last set.
@@ -85,7 +86,10 @@ impl TerminalOptions {
     #[must_use]
     pub fn terminal(size: TerminalSize, no_color: Option<&OsStr>, term: Option<&OsStr>) -> Self {
         let color = no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"));
-        Self { size: Some(size), color }
+        Self {
+            size: Some(size),
+            color,
+        }
     }
 }
 
@@ -173,7 +177,12 @@ impl ColumnsWriter {
             self.header_is_due = false;
             self.header(limit, out);
         }
-        let Self { columns, formatter, cell, .. } = self;
+        let Self {
+            columns,
+            formatter,
+            cell,
+            ..
+        } = self;
         for row in 0..rows.len {
             let mut line = Line::new(out, limit);
             let last = columns.len().saturating_sub(1);
@@ -187,7 +196,12 @@ impl ColumnsWriter {
     }
 
     fn measure(&mut self, cells: &[Cells<'_>], rows: usize) {
-        let Self { columns, formatter, cell, .. } = self;
+        let Self {
+            columns,
+            formatter,
+            cell,
+            ..
+        } = self;
         for (shown, cells) in columns.iter_mut().zip(cells) {
             let Wanted { natural, cut, .. } = &mut shown.wanted;
             if !shown.grows {
@@ -232,12 +246,26 @@ impl ColumnsWriter {
 
 impl Shown {
     fn new(index: usize, column: &Column) -> Self {
-        let Column { name, description: _, data_type, kind, width, hidden: _ } = column;
-        let kind = if kind.accepts(data_type) { *kind } else { Kind::None };
+        let Column {
+            name,
+            description: _,
+            data_type,
+            kind,
+            width,
+            hidden: _,
+        } = column;
+        let kind = if kind.accepts(data_type) {
+            *kind
+        } else {
+            Kind::None
+        };
         let mut header = String::new();
         cell::push_harmless(name.to_uppercase().as_bytes(), &mut header);
         let (usual, cut) = usual_width(data_type, kind);
-        let natural = width.map_or(usual, usize::from).max(text_width(&header)).max(1);
+        let natural = width
+            .map_or(usual, usize::from)
+            .max(text_width(&header))
+            .max(1);
         Self {
             index,
             kind,
@@ -280,7 +308,10 @@ fn usual_width(ty: &DataType, kind: Kind) -> (usize, bool) {
 /// Whether values stand at the right of their column: numbers, but not words for numbers.
 fn stands_right(ty: &DataType, kind: Kind) -> bool {
     ty.is_number()
-        && !matches!(kind, Kind::Timestamp | Kind::User | Kind::Errno | Kind::OpenFlags)
+        && !matches!(
+            kind,
+            Kind::Timestamp | Kind::User | Kind::Errno | Kind::OpenFlags
+        )
 }
 
 /// A line being put together.
@@ -302,13 +333,23 @@ const LEAST_CUT: usize = 4;
 impl<'a> Line<'a> {
     fn new(out: &'a mut Vec<u8>, limit: usize) -> Self {
         let start = out.len();
-        Self { out, start, at: 0, next: 0, limit }
+        Self {
+            out,
+            start,
+            at: 0,
+            next: 0,
+            limit,
+        }
     }
 
     /// Adds a column's text, which is `width` cells wide.
     fn cell(&mut self, text: &str, width: usize, shown: &Shown, last: bool) {
         // Past the first column at least one space separates.
-        let begin = if self.next == 0 { 0 } else { self.next.max(self.at + 1) };
+        let begin = if self.next == 0 {
+            0
+        } else {
+            self.next.max(self.at + 1)
+        };
         let end = self.next + shown.width;
         self.next = end + 1;
         let room = self.limit.saturating_sub(begin);
@@ -317,16 +358,23 @@ impl<'a> Line<'a> {
         }
         let on_terminal = self.limit != usize::MAX;
         let most = if on_terminal && shown.wanted.cut && !last {
-            end.saturating_sub(begin).max(LEAST_CUT.min(shown.width)).min(room)
+            end.saturating_sub(begin)
+                .max(LEAST_CUT.min(shown.width))
+                .min(room)
         } else {
             room
         };
         if width == 0 {
             return;
         }
-        let shift = if shown.align_right { end.saturating_sub(begin + width) } else { 0 };
+        let shift = if shown.align_right {
+            end.saturating_sub(begin + width)
+        } else {
+            0
+        };
         let shift = shift.min(room - 1);
-        self.out.extend(std::iter::repeat_n(b' ', begin + shift - self.at));
+        self.out
+            .extend(std::iter::repeat_n(b' ', begin + shift - self.at));
         self.at = begin + shift;
         let most = most.min(self.limit - self.at);
         // Characters of no width are not without limit either.
@@ -344,7 +392,11 @@ impl<'a> Line<'a> {
     }
 
     fn end(self) {
-        let kept = self.out.iter().skip(self.start).rposition(|byte| *byte != b' ');
+        let kept = self
+            .out
+            .iter()
+            .skip(self.start)
+            .rposition(|byte| *byte != b' ');
         self.out.truncate(self.start + kept.map_or(0, |at| at + 1));
         self.out.push(b'\n');
     }

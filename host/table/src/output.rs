@@ -81,7 +81,10 @@ pub struct QueueLimits {
 impl Default for QueueLimits {
     /// 262,144 rows, 64 MiB.
     fn default() -> Self {
-        Self { rows: 262_144, bytes: 64 << 20 }
+        Self {
+            rows: 262_144,
+            bytes: 64 << 20,
+        }
     }
 }
 
@@ -189,20 +192,36 @@ impl Output {
     /// # Errors
     /// When no thread can be started.
     pub fn start(options: OutputOptions, out: Box<dyn Write + Send>) -> io::Result<Self> {
-        let OutputOptions { format, table, selected, words, terminal, limits } = options;
+        let OutputOptions {
+            format,
+            table,
+            selected,
+            words,
+            terminal,
+            limits,
+        } = options;
         let queue = Arc::new(Queue::new(limits));
         let encoder = match format {
-            Format::Columns => {
-                Encoder::Columns(Box::new(ColumnsWriter::new(&table, &selected, words, terminal)))
-            }
+            Format::Columns => Encoder::Columns(Box::new(ColumnsWriter::new(
+                &table, &selected, words, terminal,
+            ))),
             Format::Json => Encoder::Json(Box::new(JsonWriter::new(&table, &selected, words))),
             Format::JsonPretty => {
                 Encoder::JsonPretty(Box::new(JsonWriter::pretty(&table, &selected, words)))
             }
         };
-        let writer = Writer { queue: Arc::clone(&queue), encoder, out };
-        let thread = thread::Builder::new().name("ig-output".to_owned()).spawn(|| writer.run())?;
-        Ok(Self { queue, thread: Some(thread) })
+        let writer = Writer {
+            queue: Arc::clone(&queue),
+            encoder,
+            out,
+        };
+        let thread = thread::Builder::new()
+            .name("ig-output".to_owned())
+            .spawn(|| writer.run())?;
+        Ok(Self {
+            queue,
+            thread: Some(thread),
+        })
     }
 
     /// Hands rows over. Never waits: when they don't fit, all of them are counted as lost.
@@ -267,14 +286,16 @@ impl Encoder {
     /// No format lets a line break into a value, so line breaks count rows; `header`: the chunk
     /// begins with a line that is no row.
     fn whole_rows(&self, taken: &[u8], header: bool) -> u64 {
-        let lines = taken.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        let lines = taken
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| line.ends_with(b"\n"));
         match self {
             Self::Columns(_) => lines.skip(usize::from(header)).count() as u64,
             Self::Json(_) => lines.count() as u64,
             // Only an object that is a row ends, or is empty, at the start of a line.
-            Self::JsonPretty(_) => {
-                lines.filter(|line| matches!(line, [b'}', ..] | [b'{', b'}', ..])).count() as u64
-            }
+            Self::JsonPretty(_) => lines
+                .filter(|line| matches!(line, [b'}', ..] | [b'{', b'}', ..]))
+                .count() as u64,
         }
     }
 
@@ -333,7 +354,11 @@ impl Writer {
 
     /// Writes a chunk; false when writing failed and the thread is to end.
     fn flush(&mut self, chunk: &[u8], header: bool, rows: u64) -> bool {
-        let Self { queue, encoder, out } = self;
+        let Self {
+            queue,
+            encoder,
+            out,
+        } = self;
         let mut taken = 0;
         let mut counted = 0;
         while let Some(rest) = chunk.get(taken..).filter(|rest| !rest.is_empty()) {
@@ -341,7 +366,11 @@ impl Writer {
             let start = Instant::now();
             let result = out.write(piece);
             let time = start.elapsed();
-            let blocked = if time >= BLOCKED { time } else { Duration::ZERO };
+            let blocked = if time >= BLOCKED {
+                time
+            } else {
+                Duration::ZERO
+            };
             let error = match result {
                 Ok(0) => io::Error::from(io::ErrorKind::WriteZero),
                 Ok(n) => {

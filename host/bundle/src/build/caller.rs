@@ -1,7 +1,7 @@
 //! Building as the user who called sudo: compilers and build scripts run with that user's rights, and what they
 //! write belongs to that user.
 
-use super::{BuildError, tools};
+use super::{BuildError, toolchain};
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -37,9 +37,17 @@ impl Caller {
 
     /// The user's name and home from the text of passwd(5).
     fn find(uid: u32, gid: u32, passwd: &str) -> Self {
-        let mut entries = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        let entry = entries.find(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(uid));
-        let field = |at: usize| entry.as_ref().and_then(|fields| fields.get(at)).filter(|text| !text.is_empty());
+        let mut entries = passwd
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>());
+        let entry =
+            entries.find(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(uid));
+        let field = |at: usize| {
+            entry
+                .as_ref()
+                .and_then(|fields| fields.get(at))
+                .filter(|text| !text.is_empty())
+        };
         Self {
             uid,
             gid,
@@ -55,22 +63,48 @@ impl Caller {
 /// # Errors
 ///
 /// It does not start. How it ended is in the answer.
-pub fn build_as_caller(program: &Path, arguments: &[&OsStr], caller: &Caller) -> Result<ExitStatus, BuildError> {
-    let mut command = command(program, arguments, caller, tools::find("setpriv").as_deref());
+pub fn build_as_caller(
+    program: &Path,
+    arguments: &[&OsStr],
+    caller: &Caller,
+) -> Result<ExitStatus, BuildError> {
+    let mut command = command(
+        program,
+        arguments,
+        caller,
+        toolchain::find("setpriv").as_deref(),
+    );
     command.status().map_err(|cause| BuildError::NotStarted {
         program: command.get_program().to_string_lossy().into_owned(),
         cause,
     })
 }
 
-fn command(program: &Path, arguments: &[&OsStr], caller: &Caller, setpriv: Option<&Path>) -> Command {
+fn command(
+    program: &Path,
+    arguments: &[&OsStr],
+    caller: &Caller,
+    setpriv: Option<&Path>,
+) -> Command {
     let mut command = match setpriv {
         // util-linux, which every Debian and Ubuntu has: also sets the groups and forbids to gain privileges again.
         Some(setpriv) => {
             let mut command = Command::new(setpriv);
-            command.arg(format!("--reuid={}", caller.uid)).arg(format!("--regid={}", caller.gid));
-            command.arg(if caller.name.is_some() { "--init-groups" } else { "--clear-groups" });
-            command.args(["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]);
+            command
+                .arg(format!("--reuid={}", caller.uid))
+                .arg(format!("--regid={}", caller.gid));
+            command.arg(if caller.name.is_some() {
+                "--init-groups"
+            } else {
+                "--clear-groups"
+            });
+            command.args([
+                "--inh-caps=-all",
+                "--ambient-caps=-all",
+                "--bounding-set=-all",
+                "--no-new-privs",
+                "--",
+            ]);
             command.arg(program);
             command
         }
@@ -83,13 +117,26 @@ fn command(program: &Path, arguments: &[&OsStr], caller: &Caller, setpriv: Optio
     };
     command.args(arguments);
     command.env("HOME", &caller.home);
-    let name = caller.name.clone().unwrap_or_else(|| caller.uid.to_string());
+    let name = caller
+        .name
+        .clone()
+        .unwrap_or_else(|| caller.uid.to_string());
     command.env("USER", &name).env("LOGNAME", &name);
-    for variable in ["SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND", "SUDO_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"] {
+    for variable in [
+        "SUDO_UID",
+        "SUDO_GID",
+        "SUDO_USER",
+        "SUDO_COMMAND",
+        "SUDO_HOME",
+        "XDG_RUNTIME_DIR",
+        "XDG_CACHE_HOME",
+    ] {
         command.env_remove(variable);
     }
     // sudo's PATH leaves out where rustup puts cargo.
-    let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| caller.home.join(".cargo"), PathBuf::from).join("bin");
+    let cargo = std::env::var_os("CARGO_HOME")
+        .map_or_else(|| caller.home.join(".cargo"), PathBuf::from)
+        .join("bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(cargo).chain(std::env::split_paths(&path));
     if let Ok(path) = std::env::join_paths(folders) {
@@ -102,12 +149,16 @@ fn command(program: &Path, arguments: &[&OsStr], caller: &Caller, setpriv: Optio
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann,,,:/home/ann:/bin/sh\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann,,,:/home/ann:/bin/sh\n";
 
     #[test]
     fn a_caller_has_name_and_home() {
         let ann = Caller::find(1000, 1001, PASSWD);
-        assert_eq!((ann.name.as_deref(), ann.home.as_path()), (Some("ann"), Path::new("/home/ann")));
+        assert_eq!(
+            (ann.name.as_deref(), ann.home.as_path()),
+            (Some("ann"), Path::new("/home/ann"))
+        );
         let nobody = Caller::find(4242, 7, PASSWD);
         assert_eq!((nobody.name, nobody.home.as_path()), (None, Path::new("/")));
     }
@@ -119,11 +170,21 @@ mod tests {
         if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
             return;
         }
-        let caller = Caller { uid: 65_534, gid: 65_534, name: Some("nobody".to_owned()), home: PathBuf::from("/nonexistent") };
+        let caller = Caller {
+            uid: 65_534,
+            gid: 65_534,
+            name: Some("nobody".to_owned()),
+            home: PathBuf::from("/nonexistent"),
+        };
         let script = "grep -E '^(Uid|Gid|CapEff|CapBnd|NoNewPrivs):' /proc/self/status; echo $HOME $USER $SUDO_UID";
-        for setpriv in [tools::find("setpriv"), None] {
+        for setpriv in [toolchain::find("setpriv"), None] {
             let arguments = [OsStr::new("-c"), OsStr::new(script)];
-            let mut command = command(Path::new("/bin/sh"), &arguments, &caller, setpriv.as_deref());
+            let mut command = command(
+                Path::new("/bin/sh"),
+                &arguments,
+                &caller,
+                setpriv.as_deref(),
+            );
             let output = command.env("SUDO_UID", "").output().unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
             assert!(text.contains("Uid:\t65534\t65534\t65534\t65534"), "{text}");
@@ -131,7 +192,10 @@ mod tests {
             assert!(text.contains("CapEff:\t0000000000000000"), "{text}");
             assert!(text.contains("/nonexistent nobody"), "{text}");
             if setpriv.is_some() {
-                assert!(text.contains("CapBnd:\t0000000000000000") && text.contains("NoNewPrivs:\t1"), "{text}");
+                assert!(
+                    text.contains("CapBnd:\t0000000000000000") && text.contains("NoNewPrivs:\t1"),
+                    "{text}"
+                );
             }
         }
     }

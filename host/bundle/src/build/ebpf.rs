@@ -1,6 +1,6 @@
 //! The eBPF side: one C file, compiled once for each architecture.
 
-use super::{Arch, BuildError, tools};
+use super::{Arch, BuildError, toolchain};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,26 +17,41 @@ pub(super) struct Compiler {
 impl Compiler {
     /// Finds clang, and llvm-strip if it is there.
     pub(super) fn find() -> Result<Self, BuildError> {
-        let clang = tools::clang()?;
-        let strip = tools::strip(&clang);
+        let clang = toolchain::clang()?;
+        let strip = toolchain::strip(&clang);
         Ok(Self { clang, strip })
     }
 
     /// The name and version of the compiler.
     pub(super) fn version(&self) -> String {
-        tools::version(&self.clang).unwrap_or_else(|| self.clang.display().to_string())
+        toolchain::version(&self.clang).unwrap_or_else(|| self.clang.display().to_string())
     }
 
     /// Compiles `source` (as the user would write it below `folder`) for `arch` to `object`.
     ///
     /// Everything is named relative to `folder`, so that the same source gives the same bytes in any folder: BTF
     /// keeps the names of files.
-    pub(super) fn compile(&self, folder: &Path, source: &Path, arch: Arch, object: &Path) -> Result<(), BuildError> {
+    pub(super) fn compile(
+        &self,
+        folder: &Path,
+        source: &Path,
+        arch: Arch,
+        object: &Path,
+    ) -> Result<(), BuildError> {
         let mut command = Command::new(&self.clang);
         // v3: comparisons of 32 bits, without which the verifier loses bounds of u32; kernels have it since 5.1.
-        command.current_dir(folder).args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-std=gnu11", "-Wall", "-Wno-unused-function"]);
+        command.current_dir(folder).args([
+            "-target",
+            "bpf",
+            "-mcpu=v3",
+            "-O2",
+            "-g",
+            "-std=gnu11",
+            "-Wall",
+            "-Wno-unused-function",
+        ]);
         command.arg(format!("-D__TARGET_ARCH_{}", in_c(arch)));
-        command.arg(tools::joined("-ffile-prefix-map=", folder, "=."));
+        command.arg(toolchain::joined("-ffile-prefix-map=", folder, "=."));
         command.args(["-fdebug-compilation-dir=.", "-I", ".ig/gen/include"]);
         // Where Debian and Ubuntu keep asm/types.h, which linux/types.h wants: the headers of the machine that builds.
         for triple in ["x86_64-linux-gnu", "aarch64-linux-gnu"] {
@@ -47,10 +62,16 @@ impl Compiler {
             }
         }
         command.arg("-c").arg(source).arg("-o").arg(object);
-        tools::run(&mut command, &format!("compiling {} for {arch} failed", source.display()))?;
+        toolchain::run(
+            &mut command,
+            &format!("compiling {} for {arch} failed", source.display()),
+        )?;
         if let Some(strip) = &self.strip {
             // DWARF goes, BTF and its line information stay.
-            tools::run(Command::new(strip).arg("-g").arg(object), "stripping debug information failed")?;
+            toolchain::run(
+                Command::new(strip).arg("-g").arg(object),
+                "stripping debug information failed",
+            )?;
         }
         Ok(())
     }

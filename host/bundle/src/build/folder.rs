@@ -20,9 +20,14 @@ impl Folder {
         let root = dir.join(".ig");
         fs::create_dir_all(&root).map_err(|cause| BuildError::io("making", &root, cause))?;
         let lock_file = root.join("lock");
-        let lock = File::options().write(true).create(true).truncate(false).open(&lock_file);
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_file);
         let lock = lock.map_err(|cause| BuildError::io("opening", &lock_file, cause))?;
-        lock.lock().map_err(|cause| BuildError::io("locking", &lock_file, cause))?;
+        lock.lock()
+            .map_err(|cause| BuildError::io("locking", &lock_file, cause))?;
         write_if_changed(&root.join(".gitignore"), b"*\n")?;
         Ok(Self { root, _lock: lock })
     }
@@ -40,7 +45,8 @@ impl Folder {
         for file in files {
             let path = generated.join(&file.path);
             if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).map_err(|cause| BuildError::io("making", folder, cause))?;
+                fs::create_dir_all(folder)
+                    .map_err(|cause| BuildError::io("making", folder, cause))?;
             }
             write_if_changed(&path, file.text.as_bytes())?;
             keep.insert(path);
@@ -57,7 +63,9 @@ fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
 }
 
 fn remove_others(folder: &Path, keep: &BTreeSet<PathBuf>) -> Result<(), BuildError> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
     for entry in entries {
         let entry = entry.map_err(|cause| BuildError::io("reading", folder, cause))?;
         let path = entry.path();
@@ -78,21 +86,37 @@ mod tests {
     use super::*;
 
     fn file(path: &str, text: &str) -> Generated {
-        Generated { path: path.to_owned(), text: text.to_owned() }
+        Generated {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }
     }
 
     #[test]
     fn stale_files_go_and_unchanged_ones_stay_untouched() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
-        folder.generate("rust", &[file("rust/a.rs", "a"), file("rust/old/b.rs", "b")]).unwrap();
+        folder
+            .generate(
+                "rust",
+                &[file("rust/a.rs", "a"), file("rust/old/b.rs", "b")],
+            )
+            .unwrap();
         let kept = dir.path().join(".ig/gen/rust/a.rs");
         let before = kept.metadata().unwrap().modified().unwrap();
-        folder.generate("rust", &[file("rust/a.rs", "a"), file("rust/c.rs", "c")]).unwrap();
+        folder
+            .generate("rust", &[file("rust/a.rs", "a"), file("rust/c.rs", "c")])
+            .unwrap();
         assert_eq!(kept.metadata().unwrap().modified().unwrap(), before);
         assert!(!dir.path().join(".ig/gen/rust/old").exists());
-        assert_eq!(fs::read_to_string(dir.path().join(".ig/gen/rust/c.rs")).unwrap(), "c");
-        assert_eq!(fs::read_to_string(dir.path().join(".ig/.gitignore")).unwrap(), "*\n");
+        assert_eq!(
+            fs::read_to_string(dir.path().join(".ig/gen/rust/c.rs")).unwrap(),
+            "c"
+        );
+        assert_eq!(
+            fs::read_to_string(dir.path().join(".ig/.gitignore")).unwrap(),
+            "*\n"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The guest, by its language: what there is in the gadget's folder decides.
 
-use super::{BuildError, tools};
+use super::{BuildError, toolchain};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,53 +55,81 @@ fn rust(folder: &Path) -> Result<Core, BuildError> {
     let cargo = std::env::var_os("CARGO")
         .map(PathBuf::from)
         .filter(|cargo| cargo.is_file())
-        .or_else(|| tools::find("cargo"))
+        .or_else(|| toolchain::find("cargo"))
         .ok_or_else(|| BuildError::Missing {
             tool: "cargo".to_owned(),
             purpose: "builds the guest",
-            install: "install Rust from https://rustup.rs, then rustup target add wasm32-unknown-unknown".to_owned(),
+            install:
+                "install Rust from https://rustup.rs, then rustup target add wasm32-unknown-unknown"
+                    .to_owned(),
         })?;
     let toolchain = toolchain(folder)?;
     let manifest = folder.join("Cargo.toml");
-    let text = std::fs::read_to_string(&manifest).map_err(|cause| BuildError::io("reading", &manifest, cause))?;
+    let text = std::fs::read_to_string(&manifest)
+        .map_err(|cause| BuildError::io("reading", &manifest, cause))?;
     let mut command = Command::new(cargo);
-    command.current_dir(folder).args(["build", "--release", "--lib", "--message-format", "json-render-diagnostics"]);
+    command.current_dir(folder).args([
+        "build",
+        "--release",
+        "--lib",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     command.args(["--target", TARGET]);
     if !text.lines().any(|line| line.trim() == "[profile.release]") {
         // Names are kept, so that a trap can say where it was.
-        for setting in ["opt-level=3", "lto=true", "codegen-units=1", "panic='abort'", "strip='debuginfo'"] {
+        for setting in [
+            "opt-level=3",
+            "lto=true",
+            "codegen-units=1",
+            "panic='abort'",
+            "strip='debuginfo'",
+        ] {
             command.args(["--config", &format!("profile.release.{setting}")]);
         }
     }
     command.env("CARGO_TARGET_DIR", folder.join(".ig/target"));
     command.env("CARGO_ENCODED_RUSTFLAGS", remaps(folder));
-    for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+    for variable in [
+        "RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+    ] {
         command.env_remove(variable);
     }
     let rustc = match toolchain {
         Toolchain::Installed => PathBuf::from("rustc"),
         Toolchain::Debian { linker } => {
             command.args(["-Z", "build-std=std,panic_abort"]);
-            command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
+            command
+                .env("RUSTC", DEBIAN_RUSTC)
+                .env("RUSTC_BOOTSTRAP", "1");
             command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
             PathBuf::from(DEBIAN_RUSTC)
         }
     };
-    let output = tools::run(&mut command, "building the guest failed")?;
-    let module = artifact(&output.stdout, &manifest).ok_or_else(|| BuildError::NoModule { manifest: manifest.clone() })?;
-    let module = std::fs::read(&module).map_err(|cause| BuildError::io("reading", &module, cause))?;
-    let compiler = tools::version(&rustc).unwrap_or_else(|| "rustc".to_owned());
+    let output = toolchain::run(&mut command, "building the guest failed")?;
+    let module = artifact(&output.stdout, &manifest).ok_or_else(|| BuildError::NoModule {
+        manifest: manifest.clone(),
+    })?;
+    let module =
+        std::fs::read(&module).map_err(|cause| BuildError::io("reading", &module, cause))?;
+    let compiler = toolchain::version(&rustc).unwrap_or_else(|| "rustc".to_owned());
     Ok(Core { module, compiler })
 }
 
 /// Flags that take the places of this machine out of what is compiled.
 fn remaps(folder: &Path) -> OsString {
-    let mut flags = tools::joined("--remap-path-prefix=", folder, "=.");
+    let mut flags = toolchain::joined("--remap-path-prefix=", folder, "=.");
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(home?.join(".cargo")));
+    let cargo = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(home?.join(".cargo")));
     if let Some(cargo) = cargo {
         flags.push("\u{1f}");
-        flags.push(tools::joined("--remap-path-prefix=", &cargo, "=cargo"));
+        flags.push(toolchain::joined("--remap-path-prefix=", &cargo, "=cargo"));
     }
     flags
 }
@@ -111,11 +139,15 @@ fn artifact(messages: &[u8], manifest: &Path) -> Option<PathBuf> {
     let lines = messages.split(|byte| *byte == b'\n');
     let messages = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
     let mut modules = messages.filter(|message| {
-        message["reason"] == "compiler-artifact" && message["manifest_path"].as_str().map(Path::new) == Some(manifest)
+        message["reason"] == "compiler-artifact"
+            && message["manifest_path"].as_str().map(Path::new) == Some(manifest)
     });
     modules.find_map(|message| {
         let files = message["filenames"].as_array()?;
-        let mut files = files.iter().filter_map(|file| file.as_str()).filter(|file| file.ends_with(".wasm"));
+        let mut files = files
+            .iter()
+            .filter_map(|file| file.as_str())
+            .filter(|file| file.ends_with(".wasm"));
         files.next().map(PathBuf::from)
     })
 }
@@ -123,11 +155,15 @@ fn artifact(messages: &[u8], manifest: &Path) -> Option<PathBuf> {
 fn toolchain(folder: &Path) -> Result<Toolchain, BuildError> {
     // Asked in the folder, where a rust-toolchain.toml may choose another one.
     let mut command = Command::new("rustc");
-    command.current_dir(folder).args(["--print", "target-libdir", "--target", TARGET]);
-    if let Ok(output) = tools::run(&mut command, "asking rustc for its target") {
+    command
+        .current_dir(folder)
+        .args(["--print", "target-libdir", "--target", TARGET]);
+    if let Ok(output) = toolchain::run(&mut command, "asking rustc for its target") {
         let libraries = String::from_utf8_lossy(&output.stdout);
         let has_core = std::fs::read_dir(libraries.trim()).is_ok_and(|mut entries| {
-            entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libcore-")))
+            entries.any(|entry| {
+                entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+            })
         });
         if has_core {
             return Ok(Toolchain::Installed);
@@ -135,22 +171,26 @@ fn toolchain(folder: &Path) -> Result<Toolchain, BuildError> {
     }
     if Path::new(DEBIAN_RUSTC).is_file()
         && Path::new(DEBIAN_SOURCES).is_file()
-        && let Some(linker) = tools::find_llvm("wasm-ld").or_else(|| rust_lld(folder))
+        && let Some(linker) = toolchain::find_llvm("wasm-ld").or_else(|| rust_lld(folder))
     {
         return Ok(Toolchain::Debian { linker });
     }
     Err(BuildError::Missing {
         tool: format!("Rust's library for {TARGET}"),
         purpose: "builds the guest",
-        install: format!("rustup target add {TARGET}, or on Debian: apt-get install rustc-web rust-web-src lld-22"),
+        install: format!(
+            "rustup target add {TARGET}, or on Debian: apt-get install rustc-web rust-web-src lld-22"
+        ),
     })
 }
 
 /// The linker that rustup's toolchain brings.
 fn rust_lld(folder: &Path) -> Option<PathBuf> {
     let mut command = Command::new("rustc");
-    command.current_dir(folder).args(["--print", "target-libdir"]);
-    let output = tools::run(&mut command, "asking rustc for its library").ok()?;
+    command
+        .current_dir(folder)
+        .args(["--print", "target-libdir"]);
+    let output = toolchain::run(&mut command, "asking rustc for its library").ok()?;
     let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let linker = libraries.parent()?.join("bin/rust-lld");
     linker.is_file().then_some(linker)
@@ -167,7 +207,10 @@ not json
 {"reason":"compiler-artifact","manifest_path":"/g/Cargo.toml","filenames":["/t/trace.d","/t/trace_open.wasm"]}
 {"reason":"build-finished","success":true}
 "#;
-        assert_eq!(artifact(messages, Path::new("/g/Cargo.toml")), Some(PathBuf::from("/t/trace_open.wasm")));
+        assert_eq!(
+            artifact(messages, Path::new("/g/Cargo.toml")),
+            Some(PathBuf::from("/t/trace_open.wasm"))
+        );
         assert_eq!(artifact(messages, Path::new("/h/Cargo.toml")), None);
     }
 }

@@ -12,7 +12,7 @@ pub mod embedded;
 mod folder;
 pub mod generate;
 mod guest;
-mod tools;
+mod toolchain;
 
 pub use caller::{Caller, build_as_caller};
 pub use guest::Language;
@@ -69,7 +69,12 @@ impl fmt::Display for BuildReport {
         if let Some(size) = self.component {
             write!(f, ", guest {size}")?;
         }
-        write!(f, "; {:.1} s\n{}", (self.ebpf_time + self.guest_time).as_secs_f64(), self.digest)
+        write!(
+            f,
+            "; {:.1} s\n{}",
+            (self.ebpf_time + self.guest_time).as_secs_f64(),
+            self.digest
+        )
     }
 }
 
@@ -126,7 +131,9 @@ pub enum BuildError {
         output: String,
     },
     /// Cargo built the guest, but no module came of it.
-    #[error("{manifest}: the guest's package makes no WebAssembly module; it needs `[lib] crate-type = [\"cdylib\"]`")]
+    #[error(
+        "{manifest}: the guest's package makes no WebAssembly module; it needs `[lib] crate-type = [\"cdylib\"]`"
+    )]
     NoModule {
         /// Its `Cargo.toml`.
         manifest: PathBuf,
@@ -168,7 +175,9 @@ pub enum BuildError {
         cause: String,
     },
     /// The guest does not fit its world.
-    #[error("the guest does not fit the world that its manifest grants (.ig/gen/wit/world.wit): {cause}")]
+    #[error(
+        "the guest does not fit the world that its manifest grants (.ig/gen/wit/world.wit): {cause}"
+    )]
     Component {
         /// The encoder's words.
         cause: String,
@@ -177,7 +186,11 @@ pub enum BuildError {
 
 impl BuildError {
     fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), cause }
+        Self::Io {
+            action,
+            path: path.to_owned(),
+            cause,
+        }
     }
 }
 
@@ -205,16 +218,35 @@ pub struct Parts {
 /// # Errors
 ///
 /// The first thing that is wrong, with file and line where there are such; see [`BuildError`].
-pub fn build(dir: &Path, options: &BuildOptions, progress: &mut dyn FnMut(&str)) -> Result<BuildReport, BuildError> {
+pub fn build(
+    dir: &Path,
+    options: &BuildOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<BuildReport, BuildError> {
     let (folder, dir) = enter(dir)?;
     let parts = make(&folder, &dir, options, progress)?;
-    let out = options.out.clone().unwrap_or_else(|| dir.join(format!("{}.oci", parts.manifest.name)));
+    let out = options
+        .out
+        .clone()
+        .unwrap_or_else(|| dir.join(format!("{}.oci", parts.manifest.name)));
     progress(&format!("writing {}", out.display()));
-    let Parts { manifest: _, manifest_text, objects, component, toolchain, ebpf_time, guest_time } = parts;
-    let object_sizes = objects.iter().map(|(arch, bytes)| (*arch, bytes.len())).collect();
+    let Parts {
+        manifest: _,
+        manifest_text,
+        objects,
+        component,
+        toolchain,
+        ebpf_time,
+        guest_time,
+    } = parts;
+    let object_sizes = objects
+        .iter()
+        .map(|(arch, bytes)| (*arch, bytes.len()))
+        .collect();
     let component_size = component.as_ref().map(Vec::len);
     let tools = ["ebpf", "guest"].into_iter().zip(&toolchain);
-    let annotations = tools.map(|(side, tool)| (format!("{TOOLCHAIN_ANNOTATION_PREFIX}{side}"), tool.clone()));
+    let annotations =
+        tools.map(|(side, tool)| (format!("{TOOLCHAIN_ANNOTATION_PREFIX}{side}"), tool.clone()));
     let contents = Contents {
         manifest: manifest_text,
         objects: objects.into_iter().collect(),
@@ -239,7 +271,11 @@ pub fn build(dir: &Path, options: &BuildOptions, progress: &mut dyn FnMut(&str))
 /// # Errors
 ///
 /// As for [`build`].
-pub fn parts(dir: &Path, options: &BuildOptions, progress: &mut dyn FnMut(&str)) -> Result<Parts, BuildError> {
+pub fn parts(
+    dir: &Path,
+    options: &BuildOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Parts, BuildError> {
     let (folder, dir) = enter(dir)?;
     make(&folder, &dir, options, progress)
 }
@@ -248,20 +284,36 @@ pub fn parts(dir: &Path, options: &BuildOptions, progress: &mut dyn FnMut(&str))
 fn enter(dir: &Path) -> Result<(Folder, PathBuf), BuildError> {
     let help = "give the folder that holds gadget.yaml and program.bpf.c";
     let dir = dir.canonicalize().map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => BuildError::NotFound { path: dir.to_owned(), help },
+        io::ErrorKind::NotFound => BuildError::NotFound {
+            path: dir.to_owned(),
+            help,
+        },
         _ => BuildError::io("opening", dir, cause),
     })?;
     Ok((Folder::open(&dir)?, dir))
 }
 
-fn make(folder: &Folder, dir: &Path, options: &BuildOptions, progress: &mut dyn FnMut(&str)) -> Result<Parts, BuildError> {
-    let definition = options.definition.clone().unwrap_or_else(|| dir.join(manifest::FILE_NAME));
+fn make(
+    folder: &Folder,
+    dir: &Path,
+    options: &BuildOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Parts, BuildError> {
+    let definition = options
+        .definition
+        .clone()
+        .unwrap_or_else(|| dir.join(manifest::FILE_NAME));
     let manifest_text = read_manifest(&definition)?;
-    let shown = definition.strip_prefix(dir).unwrap_or(&definition).display().to_string();
+    let shown = definition
+        .strip_prefix(dir)
+        .unwrap_or(&definition)
+        .display()
+        .to_string();
     let manifest = Manifest::parse(&shown, &manifest_text)?;
     let (objects, compiler, ebpf_time) = compile_objects(folder, dir, options, progress)?;
     let parsed = objects.iter().map(|(arch, bytes)| {
-        let object = Object::parse(bytes).map_err(|cause| BuildError::Object { arch: *arch, cause })?;
+        let object =
+            Object::parse(bytes).map_err(|cause| BuildError::Object { arch: *arch, cause })?;
         manifest.resolve(&object)?;
         Ok((*arch, object))
     });
@@ -272,7 +324,10 @@ fn make(folder: &Folder, dir: &Path, options: &BuildOptions, progress: &mut dyn 
         Some(language) => {
             same_layouts(&manifest, &parsed)?;
             let object = parsed.first().map(|(_, object)| object);
-            let sources = object.map(|object| generate::rust(&manifest, object)).transpose()?.unwrap_or_default();
+            let sources = object
+                .map(|object| generate::rust(&manifest, object))
+                .transpose()?
+                .unwrap_or_default();
             let wit = generate::wit(&manifest);
             folder.generate("wit", &wit)?;
             folder.generate("rust", &sources)?;
@@ -287,28 +342,47 @@ fn make(folder: &Folder, dir: &Path, options: &BuildOptions, progress: &mut dyn 
         }
     };
     let guest_time = started.elapsed();
-    Ok(Parts { manifest, manifest_text, objects, component, toolchain, ebpf_time, guest_time })
+    Ok(Parts {
+        manifest,
+        manifest_text,
+        objects,
+        component,
+        toolchain,
+        ebpf_time,
+        guest_time,
+    })
 }
 
 fn read_manifest(path: &Path) -> Result<String, BuildError> {
     fs::read_to_string(path).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => {
-            BuildError::NotFound { path: path.to_owned(), help: "every gadget has a manifest, gadget.yaml; --definition names another file" }
-        }
+        io::ErrorKind::NotFound => BuildError::NotFound {
+            path: path.to_owned(),
+            help: "every gadget has a manifest, gadget.yaml; --definition names another file",
+        },
         _ => BuildError::io("reading", path, cause),
     })
 }
 
 type Objects = (Vec<(Arch, Vec<u8>)>, String, Duration);
 
-fn compile_objects(folder: &Folder, dir: &Path, options: &BuildOptions, progress: &mut dyn FnMut(&str)) -> Result<Objects, BuildError> {
+fn compile_objects(
+    folder: &Folder,
+    dir: &Path,
+    options: &BuildOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Objects, BuildError> {
     let source = match &options.prog {
         // Named from where the user stands.
-        Some(prog) => prog.canonicalize().map_err(|cause| BuildError::io("opening", prog, cause))?,
+        Some(prog) => prog
+            .canonicalize()
+            .map_err(|cause| BuildError::io("opening", prog, cause))?,
         None => dir.join(ebpf::FILE_NAME),
     };
     if !source.is_file() {
-        return Err(BuildError::NotFound { path: source, help: "the eBPF side of a gadget; --prog names another file" });
+        return Err(BuildError::NotFound {
+            path: source,
+            help: "the eBPF side of a gadget; --prog names another file",
+        });
     }
     let source = source.strip_prefix(dir).unwrap_or(&source);
     let compiler = ebpf::Compiler::find()?;
@@ -327,13 +401,19 @@ fn compile_objects(folder: &Folder, dir: &Path, options: &BuildOptions, progress
 
 /// One guest reads the records of every architecture.
 fn same_layouts(manifest: &Manifest, objects: &[(Arch, Object<'_>)]) -> Result<(), BuildError> {
-    let Some(((_, first), others)) = objects.split_first() else { return Ok(()) };
+    let Some(((_, first), others)) = objects.split_first() else {
+        return Ok(());
+    };
     let expected = generate::layouts(manifest, first)?;
     for (arch, object) in others {
         let layouts = generate::layouts(manifest, object)?;
         let mut pairs = manifest.sources.iter().zip(expected.iter().zip(&layouts));
         if let Some((source, _)) = pairs.find(|(_, (one, other))| one != other) {
-            return Err(BuildError::Layout { source_name: source.name.clone(), record: source.record.clone(), arch: *arch });
+            return Err(BuildError::Layout {
+                source_name: source.name.clone(),
+                record: source.record.clone(),
+                arch: *arch,
+            });
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
     reason = "system calls, and a function that a probe can find by name"
 )]
 
+mod costs;
 mod hooks;
 mod maps;
 mod objects;

@@ -12,7 +12,7 @@ fn storm_object(payload: usize) -> Vec<u8> {
     object("storm", &[&format!("-DPADDING={}", payload - 8)])
 }
 
-fn attached(payload: usize, mut options: LoadOptions, ring: u32) -> (Loaded, Ring) {
+pub fn attached(payload: usize, mut options: LoadOptions, ring: u32) -> (Loaded, Ring) {
     options.ring_sizes.insert("events".into(), ring);
     let mut loaded = load(&storm_object(payload), options).unwrap();
     loaded.attach().unwrap();
@@ -20,7 +20,7 @@ fn attached(payload: usize, mut options: LoadOptions, ring: u32) -> (Loaded, Rin
     (loaded, ring)
 }
 
-fn getppid(times: u64) {
+pub fn getppid(times: u64) {
     for _ in 0..times {
         // SAFETY: takes nothing.
         unsafe { libc::syscall(libc::SYS_getppid) };

@@ -359,3 +359,6 @@ fn unique(wanted: String, now: &str, taken: &mut BTreeSet<String>) -> String {
     taken.insert(name.clone());
     name
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,9 +96,15 @@ impl Wat<'_> {
     }
 
     fn component(&self) -> Vec<u8> {
-        let mut world = String::from("package local:gadget;\nworld gadget {\n  include ig:gadget/base@0.1.0;\n");
+        let mut world = String::from(
+            "package local:gadget;\nworld gadget {\n  include ig:gadget/base@0.1.0;\n",
+        );
         for interface in self.uses {
-            let way = if *interface == "ticker" { "export" } else { "import" };
+            let way = if *interface == "ticker" {
+                "export"
+            } else {
+                "import"
+            };
             world.push_str(&format!("  {way} ig:gadget/{interface}@0.1.0;\n"));
         }
         world.push('}');
@@ -111,7 +117,8 @@ impl Wat<'_> {
     }
 
     fn start(&self) -> Guest<Recorder> {
-        self.start_with(Recorder::default(), Limits::default()).unwrap()
+        self.start_with(Recorder::default(), Limits::default())
+            .unwrap()
     }
 
     fn start_with(&self, host: Recorder, limits: Limits) -> Result<Guest<Recorder>, StartError> {
@@ -128,15 +135,26 @@ impl Wat<'_> {
 fn contract(version: &str, world: &str) -> (Resolve, wit_parser::WorldId) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     let mut text = String::new();
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     files.sort();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "wit")) {
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|e| e == "wit"))
+    {
         let file = std::fs::read_to_string(file).unwrap();
         // a package's own documents come before its one declaration
         text.push_str(&file.replace("package ig:gadget@0.1.0;\n", ""));
     }
     let mut resolve = Resolve::default();
-    resolve.push_str("contract.wit", &format!("package ig:gadget@{version};\n{text}")).unwrap();
+    resolve
+        .push_str(
+            "contract.wit",
+            &format!("package ig:gadget@{version};\n{text}"),
+        )
+        .unwrap();
     let package = resolve.push_str("gadget.wit", world).unwrap();
     let world = resolve.select_world(&[package], Some("gadget")).unwrap();
     (resolve, world)
@@ -144,10 +162,19 @@ fn contract(version: &str, world: &str) -> (Resolve, wit_parser::WorldId) {
 
 fn encode(core: &str, resolve: &Resolve) -> Vec<u8> {
     let mut module = wat::parse_str(core).unwrap();
-    let (world, _) = resolve.worlds.iter().find(|(_, world)| world.name == "gadget").unwrap();
+    let (world, _) = resolve
+        .worlds
+        .iter()
+        .find(|(_, world)| world.name == "gadget")
+        .unwrap();
     wit_component::embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8)
         .unwrap();
-    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+    ComponentEncoder::default()
+        .module(&module)
+        .unwrap()
+        .validate(true)
+        .encode()
+        .unwrap()
 }
 
 /// Bytes as a WAT string.
@@ -158,7 +185,12 @@ fn bytes(bytes: &[u8]) -> String {
 
 /// Little-endian words as a WAT string.
 fn words(words: &[u32]) -> String {
-    bytes(&words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>())
+    bytes(
+        &words
+            .iter()
+            .flat_map(|w| w.to_le_bytes())
+            .collect::<Vec<u8>>(),
+    )
 }
 
 fn sandbox() -> Sandbox {
@@ -188,7 +220,13 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn map(&mut self, what: &'static str, grant: u16, key: &[u8], value: &[u8]) -> Result<(), MapError> {
+    fn map(
+        &mut self,
+        what: &'static str,
+        grant: u16,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), MapError> {
         self.maps.push((what, grant, key.to_vec(), value.to_vec()));
         match grant {
             0 => Ok(()),
@@ -224,7 +262,11 @@ impl Host for Recorder {
 
     fn end_frame(&mut self, table: u16) -> Result<(), EmitError> {
         self.frames.push(table);
-        if table == 0 { Ok(()) } else { Err(EmitError::Broken(format!("no table {table}"))) }
+        if table == 0 {
+            Ok(())
+        } else {
+            Err(EmitError::Broken(format!("no table {table}")))
+        }
     }
 
     fn wanted(&mut self, table: u16) -> Result<Vec<u16>, EmitError> {

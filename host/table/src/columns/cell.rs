@@ -23,7 +23,11 @@ const UNKNOWN: &str = "-";
 impl Formatter {
     pub(super) fn new(words: Words) -> Self {
         let clock = Local::new(words.zone().clone());
-        Self { words, clock, wall_offset: 0 }
+        Self {
+            words,
+            clock,
+            wall_offset: 0,
+        }
     }
 
     /// Adds a value to `out`, which is empty; gives how many cells wide it is.

@@ -43,20 +43,46 @@ mod tests {
     use super::*;
 
     fn widths(wanted: &[(usize, bool)], room: usize) -> Vec<usize> {
-        let wanted: Vec<Wanted> =
-            wanted.iter().map(|(natural, cut)| Wanted { natural: *natural, cut: *cut }).collect();
+        let wanted: Vec<Wanted> = wanted
+            .iter()
+            .map(|(natural, cut)| Wanted {
+                natural: *natural,
+                cut: *cut,
+            })
+            .collect();
         fit(&wanted, Some(room))
     }
 
     #[test]
     fn columns_share_the_line() {
-        assert_eq!(widths(&[(7, false), (16, true), (30, true)], 80), [7, 16, 55]);
-        assert_eq!(widths(&[(7, false), (16, true), (30, true)], 40), [7, 16, 15]);
-        assert_eq!(widths(&[(7, false), (30, true), (30, true)], 40), [7, 16, 15]);
+        assert_eq!(
+            widths(&[(7, false), (16, true), (30, true)], 80),
+            [7, 16, 55]
+        );
+        assert_eq!(
+            widths(&[(7, false), (16, true), (30, true)], 40),
+            [7, 16, 15]
+        );
+        assert_eq!(
+            widths(&[(7, false), (30, true), (30, true)], 40),
+            [7, 16, 15]
+        );
         assert_eq!(widths(&[(7, false), (16, true), (9, true)], 20), [7, 8, 8]);
-        assert_eq!(widths(&[(7, false), (16, true), (7, false)], 80), [7, 16, 7]);
+        assert_eq!(
+            widths(&[(7, false), (16, true), (7, false)], 80),
+            [7, 16, 7]
+        );
         assert_eq!(widths(&[], 80), [0_usize; 0]);
-        assert_eq!(fit(&[Wanted { natural: 300, cut: true }], None), [300]);
+        assert_eq!(
+            fit(
+                &[Wanted {
+                    natural: 300,
+                    cut: true
+                }],
+                None
+            ),
+            [300]
+        );
         assert_eq!(widths(&[(65_535, true), (65_535, true)], 80), [40, 39]);
     }
 }

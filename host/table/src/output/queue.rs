@@ -96,7 +96,10 @@ impl Queue {
                 state.ledger.lose(reason, len as u64);
                 return;
             }
-            let QueueLimits { rows: most_rows, bytes: most_bytes } = self.limits;
+            let QueueLimits {
+                rows: most_rows,
+                bytes: most_bytes,
+            } = self.limits;
             // A batch larger than the queue goes through when nothing else waits.
             let fits = state.rows.saturating_add(len) <= most_rows
                 && state.bytes.saturating_add(bytes) <= most_bytes;
@@ -148,7 +151,9 @@ impl Queue {
                 napped.unwrap_or_else(PoisonError::into_inner).0
             } else {
                 state.writer = Sleep::Asleep;
-                self.work.wait(state).unwrap_or_else(PoisonError::into_inner)
+                self.work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner)
             };
             state.writer = Sleep::Awake;
         }
@@ -214,9 +219,14 @@ impl Queue {
                 since = Instant::now();
             }
             state = match patience {
-                None => self.progress.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .progress
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(patience) => {
-                    let Some(left) = patience.checked_sub(since.elapsed()).filter(|t| !t.is_zero())
+                    let Some(left) = patience
+                        .checked_sub(since.elapsed())
+                        .filter(|t| !t.is_zero())
                     else {
                         return false;
                     };
@@ -233,7 +243,11 @@ impl Queue {
         let mut state = self.lock();
         if state.failed.is_none() {
             // A thread that is done without having failed leaves rows only if it panicked.
-            let reason = if state.done { LossReason::WriteError } else { LossReason::Stalled };
+            let reason = if state.done {
+                LossReason::WriteError
+            } else {
+                LossReason::Stalled
+            };
             state.close(reason);
         }
         state.ledger.clone()
@@ -244,7 +258,8 @@ impl State {
     /// Counts everything that is neither written nor lost as lost, and all that comes later too.
     fn close(&mut self, reason: LossReason) {
         let known = self.ledger.written + self.ledger.lost_rows();
-        self.ledger.lose(reason, self.ledger.pushed.saturating_sub(known));
+        self.ledger
+            .lose(reason, self.ledger.pushed.saturating_sub(known));
         self.failed = Some(reason);
         self.waiting.clear();
         (self.rows, self.bytes) = (0, 0);

@@ -251,7 +251,11 @@ fn params(manifest: &Manifest) -> String {
             ParamType::Text => format!("gadget_sdk::params::text({index})"),
             _ => format!("gadget_sdk::params::value({index})"),
         };
-        let _ = writeln!(fields, "{}    pub {name}: {rust},", document(&about, "    "));
+        let _ = writeln!(
+            fields,
+            "{}    pub {name}: {rust},",
+            document(&about, "    ")
+        );
         let _ = writeln!(read, "            {name}: {value},");
         let _ = write!(
             names,

@@ -22,9 +22,18 @@ pub(super) fn text(manifest: &Manifest, object: &Object<'_>, records: &mut Recor
     let mut text = "//! The gadget's eBPF maps, as far as the manifest grants them.\n".to_owned();
     for (grant, wanted) in manifest.maps.iter().enumerate() {
         // That the map exists was checked when the manifest was resolved against the object.
-        let Some(map) = object.map(&wanted.map) else { continue };
+        let Some(map) = object.map(&wanted.map) else {
+            continue;
+        };
         let name = taken.unique(&type_name(&wanted.map));
-        text.push_str(&self::map(grant, &name, map, &wanted.access, object, records));
+        text.push_str(&self::map(
+            grant,
+            &name,
+            map,
+            &wanted.access,
+            object,
+            records,
+        ));
     }
     text
 }
@@ -42,11 +51,20 @@ fn shape(object: &Object<'_>, id: Option<TypeId>, size: u32) -> Shape {
     number.map_or(Shape::Bytes(size), Shape::Number)
 }
 
-fn map(grant: usize, name: &str, map: &Map, access: &[Access], object: &Object<'_>, records: &mut Records) -> String {
+fn map(
+    grant: usize,
+    name: &str,
+    map: &Map,
+    access: &[Access],
+    object: &Object<'_>,
+    records: &mut Records,
+) -> String {
     let per_cpu = PER_CPU.contains(&map.kind);
     let key = shape(object, map.key_type, map.key_size);
     let value = shape(object, map.value_type, map.value_size);
-    let view = map.value_type.and_then(|id| object.btf().layout_of(id).ok());
+    let view = map
+        .value_type
+        .and_then(|id| object.btf().layout_of(id).ok());
     let view = view.map(|layout| records.nested(&layout, &format!("{}_value", map.name)));
     let (key_type, key_bytes) = match key {
         Shape::Number(rust) => (rust.to_owned(), "&key.to_le_bytes()"),
@@ -54,9 +72,10 @@ fn map(grant: usize, name: &str, map: &Map, access: &[Access], object: &Object<'
     };
     // What a lookup answers, and how it is made of `bytes`.
     let (answer, read) = match (&value, per_cpu) {
-        (Shape::Number(rust), false) => {
-            ((*rust).to_owned(), format!("bytes.first_chunk().map_or(0, |bytes| {rust}::from_le_bytes(*bytes))"))
-        }
+        (Shape::Number(rust), false) => (
+            (*rust).to_owned(),
+            format!("bytes.first_chunk().map_or(0, |bytes| {rust}::from_le_bytes(*bytes))"),
+        ),
         (Shape::Number(rust), true) => (
             format!("Vec<{rust}>"),
             format!(
@@ -73,7 +92,10 @@ fn map(grant: usize, name: &str, map: &Map, access: &[Access], object: &Object<'
         _ => {}
     }
     if let Some(view) = &view {
-        let _ = write!(about, "\n\n[`{view}`](crate::records::{view}) shows what is in a value.");
+        let _ = write!(
+            about,
+            "\n\n[`{view}`](crate::records::{view}) shows what is in a value."
+        );
     }
     let mut methods = Vec::new();
     let has = |wanted| access.contains(&wanted);
@@ -124,9 +146,10 @@ fn map(grant: usize, name: &str, map: &Map, access: &[Access], object: &Object<'
     }
     if has(Access::ReadAll) {
         let (key_owned, key_read) = match key {
-            Shape::Number(rust) => {
-                (rust.to_owned(), format!("key.first_chunk().map_or(0, |bytes| {rust}::from_le_bytes(*bytes))"))
-            }
+            Shape::Number(rust) => (
+                rust.to_owned(),
+                format!("key.first_chunk().map_or(0, |bytes| {rust}::from_le_bytes(*bytes))"),
+            ),
             Shape::Bytes(_) => ("Vec<u8>".to_owned(), "key.to_vec()".to_owned()),
         };
         let value_read = match (&value, per_cpu) {

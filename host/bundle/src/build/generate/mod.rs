@@ -37,7 +37,10 @@ pub enum GenerateError {
         cause: BtfError,
     },
     /// The guest can't keep so many columns apart.
-    #[error("table `{table}`: the guest computes {count} columns, and at most {} are possible; split the table", tables::MOST_COLUMNS)]
+    #[error(
+        "table `{table}`: the guest computes {count} columns, and at most {} are possible; split the table",
+        tables::MOST_COLUMNS
+    )]
     Columns {
         /// The table.
         table: String,
@@ -49,7 +52,10 @@ pub enum GenerateError {
 /// The contract and the gadget's world, below `wit`.
 #[must_use]
 pub fn wit(manifest: &Manifest) -> Vec<Generated> {
-    let world = Generated { path: "wit/world.wit".to_owned(), text: world(manifest) };
+    let world = Generated {
+        path: "wit/world.wit".to_owned(),
+        text: world(manifest),
+    };
     let deps = copies("wit/deps/ig-gadget", embedded::WIT);
     std::iter::once(world).chain(deps).collect()
 }
@@ -67,9 +73,16 @@ pub fn headers() -> Vec<Generated> {
 /// A source's struct is not in the object's BTF, or a table has too many columns.
 pub fn rust(manifest: &Manifest, object: &Object<'_>) -> Result<Vec<Generated>, GenerateError> {
     for table in &manifest.tables {
-        let count = table.columns.iter().filter(|column| column.field.is_none()).count();
+        let count = table
+            .columns
+            .iter()
+            .filter(|column| column.field.is_none())
+            .count();
         if count > tables::MOST_COLUMNS {
-            return Err(GenerateError::Columns { table: table.name.clone(), count });
+            return Err(GenerateError::Columns {
+                table: table.name.clone(),
+                count,
+            });
         }
     }
     let mut records = Records::default();
@@ -84,7 +97,10 @@ pub fn rust(manifest: &Manifest, object: &Object<'_>) -> Result<Vec<Generated>, 
         files.push(("src/maps.rs", maps::text(manifest, object, &mut records)));
     }
     files.push(("src/records.rs", records.text()));
-    let generated = files.into_iter().map(|(name, text)| Generated { path: format!("rust/{name}"), text });
+    let generated = files.into_iter().map(|(name, text)| Generated {
+        path: format!("rust/{name}"),
+        text,
+    });
     let version = contract_version();
     let sdk = copies("rust/sdk", embedded::RUST_SDK).map(|mut file| {
         file.text = file.text.replace("@0.1.0", &format!("@{version}"));
@@ -103,13 +119,19 @@ pub fn layouts(manifest: &Manifest, object: &Object<'_>) -> Result<Vec<Layout>, 
         object
             .btf()
             .layout(&source.record)
-            .map_err(|cause| GenerateError::Struct { source_name: source.name.clone(), cause })
+            .map_err(|cause| GenerateError::Struct {
+                source_name: source.name.clone(),
+                cause,
+            })
     };
     manifest.sources.iter().map(layout).collect()
 }
 
 fn copies(folder: &str, files: &'static [embedded::File]) -> impl Iterator<Item = Generated> {
-    files.iter().map(move |file| Generated { path: format!("{folder}/{}", file.name), text: file.text.to_owned() })
+    files.iter().map(move |file| Generated {
+        path: format!("{folder}/{}", file.name),
+        text: file.text.to_owned(),
+    })
 }
 
 /// Versions never change, so that a gadget's `Cargo.lock` does not either.

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 /// Words that Rust keeps for itself; a raw identifier takes them.
 const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
-    "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move",
-    "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "typeof",
-    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let",
+    "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return",
+    "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
+    "virtual", "where", "while", "yield",
 ];
 
 /// Words that not even a raw identifier takes.
@@ -67,7 +68,9 @@ impl Taken {
 /// Text for a documentation comment at `indent`, a line each; nothing for no text.
 pub(super) fn document(text: &str, indent: &str) -> String {
     let lines = text.lines().map(str::trim_end);
-    lines.map(|line| format!("{indent}/// {line}").trim_end().to_owned() + "\n").collect()
+    lines
+        .map(|line| format!("{indent}/// {line}").trim_end().to_owned() + "\n")
+        .collect()
 }
 
 #[cfg(test)]
@@ -89,12 +92,22 @@ mod tests {
     #[test]
     fn names_are_given_once() {
         let mut taken = Taken::default();
-        assert_eq!([taken.unique("Event"), taken.unique("Event"), taken.unique("Event")], ["Event", "Event2", "Event3"]);
+        assert_eq!(
+            [
+                taken.unique("Event"),
+                taken.unique("Event"),
+                taken.unique("Event")
+            ],
+            ["Event", "Event2", "Event3"]
+        );
     }
 
     #[test]
     fn documents_of_several_lines() {
-        assert_eq!(document("One.\n\nTwo. ", "  "), "  /// One.\n  ///\n  /// Two.\n");
+        assert_eq!(
+            document("One.\n\nTwo. ", "  "),
+            "  /// One.\n  ///\n  /// Two.\n"
+        );
         assert_eq!(document("", ""), "");
     }
 }

@@ -39,12 +39,21 @@ struct Extent {
 fn extent(layout: &Layout) -> Extent {
     let last = layout.fields.iter().max_by_key(|field| field.bit_offset);
     match last {
-        Some(Field { name, bit_offset, ty: FieldType::Array { element, len }, .. })
-            if !name.is_empty() && readable(element) && (*len == 0 || matches!(element.size, 1)) =>
-        {
-            Extent { fixed: bit_offset / 8, tail: Some(name.clone()) }
+        Some(Field {
+            name,
+            bit_offset,
+            ty: FieldType::Array { element, len },
+            ..
+        }) if !name.is_empty() && readable(element) && (*len == 0 || matches!(element.size, 1)) => {
+            Extent {
+                fixed: bit_offset / 8,
+                tail: Some(name.clone()),
+            }
         }
-        _ => Extent { fixed: layout.size, tail: None },
+        _ => Extent {
+            fixed: layout.size,
+            tail: None,
+        },
     }
 }
 
@@ -100,9 +109,18 @@ impl Records {
         self.whole.insert(layout.name.clone(), name.clone());
         let Extent { fixed, tail } = extent(layout);
         let mut accessors = Vec::new();
-        self.accessors(layout, 0, &name, tail.as_deref(), &mut Taken::default(), &mut accessors);
+        self.accessors(
+            layout,
+            0,
+            &name,
+            tail.as_deref(),
+            &mut Taken::default(),
+            &mut accessors,
+        );
         let shape = match (&tail, layout.size) {
-            (Some(tail), _) => format!("{fixed} bytes and then `{tail}`, which a record may cut short"),
+            (Some(tail), _) => {
+                format!("{fixed} bytes and then `{tail}`, which a record may cut short")
+            }
             (None, size) => format!("{size} bytes"),
         };
         let debug = debug(&name, &accessors);
@@ -152,14 +170,25 @@ impl<'a> {name}<'a> {{
         if let Some((_, name)) = self.nested.iter().find(|(known, _)| known == layout) {
             return name.clone();
         }
-        let wish = if layout.name.is_empty() { wish } else { &layout.name };
+        let wish = if layout.name.is_empty() {
+            wish
+        } else {
+            &layout.name
+        };
         let mut name = self.taken.unique(&type_name(wish));
         if self.whole.values().any(|whole| *whole == name) {
             name = self.taken.unique(&format!("{name}Part"));
         }
         self.nested.push((layout.clone(), name.clone()));
         let mut accessors = Vec::new();
-        self.accessors(layout, 0, &name, None, &mut Taken::default(), &mut accessors);
+        self.accessors(
+            layout,
+            0,
+            &name,
+            None,
+            &mut Taken::default(),
+            &mut accessors,
+        );
         let debug = debug(&name, &accessors);
         let accessors = accessors.iter().map(Accessor::text).collect::<String>();
         let what = match layout.name.as_str() {
@@ -225,16 +254,26 @@ impl<'a> {name}<'a> {{
             };
             if let Some((answer, body, debug)) = value {
                 let name = taken.unique(&field.name);
-                accessors.push(Accessor { name, answer, body, debug });
+                accessors.push(Accessor {
+                    name,
+                    answer,
+                    body,
+                    debug,
+                });
             }
         }
     }
 
     fn tail(&mut self, field: &Field, view: &str) -> Option<(String, String, bool)> {
-        let FieldType::Array { element, len } = &field.ty else { return None };
+        let FieldType::Array { element, len } = &field.ty else {
+            return None;
+        };
         let bytes = match len {
             0 => "self.tail".to_owned(),
-            len => format!("gadget_sdk::record::tail::<{}>(self.tail)", u64::from(*len) * u64::from(element.size)),
+            len => format!(
+                "gadget_sdk::record::tail::<{}>(self.tail)",
+                u64::from(*len) * u64::from(element.size)
+            ),
         };
         self.array(element, &bytes, &format!("{view}_{}", field.name))
     }
@@ -243,24 +282,39 @@ impl<'a> {name}<'a> {{
         let size = field.size;
         let bytes = format!("gadget_sdk::record::field::<{at}, {size}, _>(self.fixed)");
         match &field.ty {
-            FieldType::Bool => {
-                Some(("bool".into(), format!("*gadget_sdk::record::field::<{at}, {size}, _>(self.fixed) != [0; {size}]"), true))
-            }
+            FieldType::Bool => Some((
+                "bool".into(),
+                format!("*gadget_sdk::record::field::<{at}, {size}, _>(self.fixed) != [0; {size}]"),
+                true,
+            )),
             FieldType::Struct(nested) | FieldType::Union(nested) => {
                 let name = self.nested(nested, &format!("{view}_{}", field.name));
-                Some((format!("{name}<'a>"), format!("{name}::view({bytes})"), true))
+                Some((
+                    format!("{name}<'a>"),
+                    format!("{name}::view({bytes})"),
+                    true,
+                ))
             }
             FieldType::Array { element, len } if *len > 0 => {
                 self.array(element, &bytes, &format!("{view}_{}", field.name))
             }
             ty => {
                 let rust = plain(ty, size)?;
-                Some((rust.into(), format!("{rust}::from_le_bytes(*{bytes})"), true))
+                Some((
+                    rust.into(),
+                    format!("{rust}::from_le_bytes(*{bytes})"),
+                    true,
+                ))
             }
         }
     }
 
-    fn array(&mut self, element: &Element, bytes: &str, wish: &str) -> Option<(String, String, bool)> {
+    fn array(
+        &mut self,
+        element: &Element,
+        bytes: &str,
+        wish: &str,
+    ) -> Option<(String, String, bool)> {
         let size = element.size;
         let of = |item: &str, map: &str| {
             Some((
@@ -271,7 +325,9 @@ impl<'a> {name}<'a> {{
         };
         match &element.ty {
             FieldType::Char => Some(("Chars<'a>".into(), format!("Chars::new({bytes})"), true)),
-            FieldType::Int { signed: false } if size == 1 => Some(("&'a [u8]".into(), bytes.to_owned(), true)),
+            FieldType::Int { signed: false } if size == 1 => {
+                Some(("&'a [u8]".into(), bytes.to_owned(), true))
+            }
             FieldType::Struct(nested) | FieldType::Union(nested) if size > 0 => {
                 let name = self.nested(nested, wish);
                 of(&format!("{name}<'a>"), &format!("{name}::view(bytes)"))
@@ -290,7 +346,10 @@ fn bitfield(field: &Field, bit: u64, bits: u32) -> Option<(String, String, bool)
     if bits == 0 || bits > 64 {
         return None;
     }
-    let signed = matches!(field.ty, FieldType::Int { signed: true } | FieldType::Enum { signed: true, .. });
+    let signed = matches!(
+        field.ty,
+        FieldType::Int { signed: true } | FieldType::Enum { signed: true, .. }
+    );
     let function = if signed { "signed_bits" } else { "bits" };
     let value = format!("gadget_sdk::record::{function}::<{bit}, {bits}, _>(self.fixed)");
     if field.ty == FieldType::Bool {
@@ -302,17 +361,26 @@ fn bitfield(field: &Field, bit: u64, bits: u32) -> Option<(String, String, bool)
 
 impl Accessor {
     fn text(&self) -> String {
-        let Self { name, answer, body, .. } = self;
+        let Self {
+            name, answer, body, ..
+        } = self;
         let identifier = identifier(name);
         let document = document(&format!("The field `{name}`."), "    ");
-        format!("\n{document}    #[must_use]\n    #[inline(always)]\n    pub fn {identifier}(self) -> {answer} {{\n        {body}\n    }}\n")
+        format!(
+            "\n{document}    #[must_use]\n    #[inline(always)]\n    pub fn {identifier}(self) -> {answer} {{\n        {body}\n    }}\n"
+        )
     }
 }
 
 fn debug(view: &str, accessors: &[Accessor]) -> String {
     let mut fields = String::new();
     for accessor in accessors.iter().filter(|accessor| accessor.debug) {
-        let _ = write!(fields, ".field({:?}, &self.{}())", accessor.name, identifier(&accessor.name));
+        let _ = write!(
+            fields,
+            ".field({:?}, &self.{}())",
+            accessor.name,
+            identifier(&accessor.name)
+        );
     }
     format!(
         "

@@ -19,18 +19,29 @@ struct Column<'m> {
 
 /// The module's text. `views` gives for each source the type of its records.
 pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
-    let mut module = Module { taken: Taken::default(), text: String::new(), structs: String::new() };
+    let mut module = Module {
+        taken: Taken::default(),
+        text: String::new(),
+        structs: String::new(),
+    };
     module.taken.unique("Tables");
     let mut fields = String::new();
     let mut new = String::new();
     let mut begin = String::new();
     let mut flush = String::new();
     for (index, table) in manifest.tables.iter().enumerate() {
-        let source = table.source.as_ref().and_then(|name| manifest.sources.iter().position(|s| s.name == *name));
+        let source = table
+            .source
+            .as_ref()
+            .and_then(|name| manifest.sources.iter().position(|s| s.name == *name));
         let view = source.and_then(|at| views.get(at));
         let name = module.table(index, table, view.map(String::as_str));
         let field = identifier(&table.name);
-        let _ = write!(fields, "{}    pub {field}: {name},\n", document(&about(table), "    "));
+        let _ = write!(
+            fields,
+            "{}    pub {field}: {name},\n",
+            document(&about(table), "    ")
+        );
         let _ = writeln!(new, "            {field}: {name}::new(),");
         let _ = writeln!(begin, "        self.{field}.head.begin();");
         let _ = writeln!(flush, "        self.{field}.flush();");
@@ -92,20 +103,35 @@ impl Module {
             if let (None, Some(data_type)) = (&column.field, &column.data_type) {
                 let builder = self.builder(data_type, &format!("{}_{}", table.name, column.name));
                 let (name, description) = (column.name.as_str(), column.description.as_str());
-                columns.push(Column { index, name, description, data_type, builder });
+                columns.push(Column {
+                    index,
+                    name,
+                    description,
+                    data_type,
+                    builder,
+                });
             }
         }
         let (argument, origin) = match view {
-            Some(view) => (format!(", record: &crate::records::{view}<'_>"), "record.record_origin()"),
+            Some(view) => (
+                format!(", record: &crate::records::{view}<'_>"),
+                "record.record_origin()",
+            ),
             None => (String::new(), ""),
         };
         let from = match view {
-            Some(_) => "that comes from `record`, whose fields the host shows in the columns that it decodes",
+            Some(_) => {
+                "that comes from `record`, whose fields the host shows in the columns that it decodes"
+            }
             None => "that comes from no record",
         };
         let about = document(&about(table), "");
         if columns.is_empty() {
-            let count = if view.is_some() { "count_from(record.record_origin())" } else { "count()" };
+            let count = if view.is_some() {
+                "count_from(record.record_origin())"
+            } else {
+                "count()"
+            };
             let _ = write!(
                 self.text,
                 "
@@ -142,10 +168,24 @@ impl {name} {{
         }
         let row = self.taken.unique(&format!("{name}Row"));
         let parts = Parts::of(&columns);
-        let Parts { count, indexes, fields, new, fill, buffers, add, clear, wants } = &parts;
+        let Parts {
+            count,
+            indexes,
+            fields,
+            new,
+            fill,
+            buffers,
+            add,
+            clear,
+            wants,
+        } = &parts;
         let setters = setters(&columns);
         let (row_origin, row_fields, count_row) = match view {
-            Some(_) => ("    origin: u32,\n", format!("origin: {origin}, "), "count_from(self.origin)"),
+            Some(_) => (
+                "    origin: u32,\n",
+                format!("origin: {origin}, "),
+                "count_from(self.origin)",
+            ),
             None => ("", String::new(), "count()"),
         };
         let _ = write!(
@@ -223,7 +263,9 @@ impl Drop for {row}<'_> {{
     fn builder(&mut self, data_type: &DataType, wish: &str) -> String {
         match data_type {
             DataType::Text | DataType::Bytes => "Texts".to_owned(),
-            DataType::List(item) => format!("Lists<{}>", self.builder(item, &format!("{wish}_item"))),
+            DataType::List(item) => {
+                format!("Lists<{}>", self.builder(item, &format!("{wish}_item")))
+            }
             DataType::Struct(fields) => self.structure(fields, wish),
             scalar => format!("Numbers<{}>", scalar.to_string()),
         }
@@ -324,17 +366,38 @@ struct Parts {
 
 impl Parts {
     fn of(columns: &[Column<'_>]) -> Self {
-        let mut parts = Self { count: columns.len(), ..Self::default() };
-        let indexes: Vec<_> = columns.iter().map(|column| column.index.to_string()).collect();
+        let mut parts = Self {
+            count: columns.len(),
+            ..Self::default()
+        };
+        let indexes: Vec<_> = columns
+            .iter()
+            .map(|column| column.index.to_string())
+            .collect();
         parts.indexes = indexes.join(", ");
         for (bit, column) in columns.iter().enumerate() {
-            let Column { index, name, builder, .. } = column;
+            let Column {
+                index,
+                name,
+                builder,
+                ..
+            } = column;
             let at = format!("column_{name}");
             let mask = format!("{:#x}", 1_u64 << bit);
             let _ = writeln!(parts.fields, "    {at}: {builder},");
-            let _ = writeln!(parts.new, "            {at}: {}::default(),", builder.replacen('<', "::<", 1));
-            let _ = write!(parts.fill, "        if missing & {mask} != 0 {{\n            self.{at}.push_null();\n        }}\n");
-            let _ = writeln!(parts.buffers, "        let mut {at} = Buffers::<{{ <{builder} as Column>::BUFFERS }}>::new();");
+            let _ = writeln!(
+                parts.new,
+                "            {at}: {}::default(),",
+                builder.replacen('<', "::<", 1)
+            );
+            let _ = write!(
+                parts.fill,
+                "        if missing & {mask} != 0 {{\n            self.{at}.push_null();\n        }}\n"
+            );
+            let _ = writeln!(
+                parts.buffers,
+                "        let mut {at} = Buffers::<{{ <{builder} as Column>::BUFFERS }}>::new();"
+            );
             let _ = write!(
                 parts.add,
                 "        if wanted & {mask} != 0 {{\n            self.{at}.buffers(&mut {at});\n            columns.add({index}, {at}.all());\n        }}\n"
@@ -358,12 +421,27 @@ impl Parts {
 
 fn setters(columns: &[Column<'_>]) -> String {
     let mut text = String::new();
-    for (bit, Column { name, description, data_type, builder, .. }) in columns.iter().enumerate() {
+    for (
+        bit,
+        Column {
+            name,
+            description,
+            data_type,
+            builder,
+            ..
+        },
+    ) in columns.iter().enumerate()
+    {
         let takes = match data_type {
-            DataType::Text => "Takes `&[u8]`, `&str`, `Chars`, `format_args!` or an `Option` of them.".to_owned(),
+            DataType::Text => {
+                "Takes `&[u8]`, `&str`, `Chars`, `format_args!` or an `Option` of them.".to_owned()
+            }
             DataType::Bytes => "Takes `&[u8]` or an `Option` of it.".to_owned(),
             DataType::List(item) => {
-                format!("Takes anything that iterates over what a column of type `{}` takes.", item.to_string())
+                format!(
+                    "Takes anything that iterates over what a column of type `{}` takes.",
+                    item.to_string()
+                )
             }
             DataType::Struct(_) => format!("Takes `{}`.", builder.trim_end_matches("Column")),
             scalar => format!("Takes `{0}` or `Option<{0}>`.", scalar.to_string()),

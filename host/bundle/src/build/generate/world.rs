@@ -9,15 +9,22 @@ use std::fmt::Write as _;
 pub fn contract_version() -> &'static str {
     let lines = embedded::WIT.iter().flat_map(|file| file.text.lines());
     let mut packages = lines.filter_map(|line| line.strip_prefix("package ig:gadget@"));
-    packages.next().and_then(|rest| rest.strip_suffix(';')).unwrap_or("0.1.0")
+    packages
+        .next()
+        .and_then(|rest| rest.strip_suffix(';'))
+        .unwrap_or("0.1.0")
 }
 
 /// The text of `world.wit`: package `local:gadget`, world `gadget`.
 #[must_use]
 pub fn world(manifest: &Manifest) -> String {
     let version = contract_version();
-    let mut text = format!("package local:gadget;\n\nworld gadget {{\n  include ig:gadget/base@{version};\n");
-    let to_guest = manifest.params.iter().any(|param| param.to == ParamTarget::Guest);
+    let mut text =
+        format!("package local:gadget;\n\nworld gadget {{\n  include ig:gadget/base@{version};\n");
+    let to_guest = manifest
+        .params
+        .iter()
+        .any(|param| param.to == ParamTarget::Guest);
     let imports = [
         ("params", to_guest),
         ("clock", manifest.guest.clock),

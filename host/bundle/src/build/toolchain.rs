@@ -11,24 +11,34 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 14..=22;
 /// The program `name` on PATH.
 pub(super) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_executable(file))
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| is_executable(file))
 }
 
 fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
-    file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    file.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 /// A program of LLVM: the newest of `name-22` to `name-14`, else `name`.
 pub(super) fn find_llvm(name: &str) -> Option<PathBuf> {
-    VERSIONS.rev().find_map(|version| find(&format!("{name}-{version}"))).or_else(|| find(name))
+    VERSIONS
+        .rev()
+        .find_map(|version| find(&format!("{name}-{version}")))
+        .or_else(|| find(name))
 }
 
 /// What to say when there is no clang.
 pub(super) fn clang() -> Result<PathBuf, BuildError> {
     if let Some(named) = std::env::var_os("CLANG").filter(|named| !named.is_empty()) {
         let file = PathBuf::from(&named);
-        let found = if file.components().count() > 1 { Some(file) } else { named.to_str().and_then(find) };
+        let found = if file.components().count() > 1 {
+            Some(file)
+        } else {
+            named.to_str().and_then(find)
+        };
         return found.ok_or_else(|| BuildError::Missing {
             tool: format!("{} (named by CLANG)", named.to_string_lossy()),
             purpose: "compiles the eBPF side",
@@ -47,30 +57,46 @@ pub(super) fn strip(clang: &Path) -> Option<PathBuf> {
     let name = clang.file_name().and_then(OsStr::to_str)?;
     let sibling = name.replace("clang", "llvm-strip");
     let beside = clang.with_file_name(&sibling);
-    Some(beside).filter(|file| is_executable(file)).or_else(|| find(&sibling)).or_else(|| find_llvm("llvm-strip"))
+    Some(beside)
+        .filter(|file| is_executable(file))
+        .or_else(|| find(&sibling))
+        .or_else(|| find_llvm("llvm-strip"))
 }
 
 /// Runs a program to its end. What it wrote is in the error when it fails.
 pub(super) fn run(command: &mut Command, what: &str) -> Result<Output, BuildError> {
     let program = command.get_program().to_owned();
-    let output = command.stdin(Stdio::null()).output().map_err(|cause| BuildError::NotStarted {
-        program: program.to_string_lossy().into_owned(),
-        cause,
-    })?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|cause| BuildError::NotStarted {
+            program: program.to_string_lossy().into_owned(),
+            cause,
+        })?;
     if output.status.success() {
         return Ok(output);
     }
     Err(BuildError::Tool {
         what: what.to_owned(),
-        program: Path::new(&program).file_name().unwrap_or(&program).to_string_lossy().into_owned(),
+        program: Path::new(&program)
+            .file_name()
+            .unwrap_or(&program)
+            .to_string_lossy()
+            .into_owned(),
         status: output.status.to_string(),
-        output: String::from_utf8_lossy(&output.stderr).trim_end().to_owned(),
+        output: String::from_utf8_lossy(&output.stderr)
+            .trim_end()
+            .to_owned(),
     })
 }
 
 /// The first line that `program --version` prints: what the toolchain is called in the bundle.
 pub(super) fn version(program: &Path) -> Option<String> {
-    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
+    let output = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().next().map(|line| line.trim().to_owned())
 }
