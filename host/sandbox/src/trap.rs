@@ -184,15 +184,16 @@ fn names(error: &wasmtime::Error) -> Vec<String> {
     let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else {
         return Vec::new();
     };
-    backtrace
-        .frames()
+    let frames = backtrace.frames();
+    // The encoder's trampolines have no names; a guest that was stripped has none at all.
+    let some_named = frames.iter().any(|frame| frame.func_name().is_some());
+    frames
         .iter()
-        // the encoder's own trampolines
-        .filter(|frame| !frame.module().name().is_some_and(|name| name.starts_with("wit-component:")))
-        .map(|frame| match frame.func_name() {
+        .filter_map(|frame| match frame.func_name() {
             // `{:#}` leaves out the hash that only the linker needs
-            Some(name) => one_line(&format!("{:#}", rustc_demangle::demangle(name))),
-            None => format!("function {}", frame.func_index()),
+            Some(name) => Some(one_line(&format!("{:#}", rustc_demangle::demangle(name)))),
+            None if some_named => None,
+            None => Some(format!("function {}", frame.func_index())),
         })
         .collect()
 }

@@ -82,8 +82,8 @@ impl Wat<'_> {
             (func $init (export "ig:gadget/handler@VERSION#init") (result i32) {init})
             (func $process (export "ig:gadget/handler@VERSION#process")
                 (param $source i32) (param $at i32) (param $len i32) (result i32)
-                (global.set $next (i32.const 65536))
-                {process})
+                {process}
+                (global.set $next (i32.const 65536)))
             (func $stop (export "ig:gadget/handler@VERSION#stop") {stop}))"#,
             imports = self.imports,
             realloc = self.realloc,
