@@ -132,7 +132,7 @@ fn under_sudo_the_command_runs_as_the_caller() {
         .env("SUDO_UID", "65534")
         .env("SUDO_GID", "65534")
         .env("SUDO_USER", "nobody")
-        .args(["--fields", "+uid"])
+        .args(&["--fields", "+uid"])
         .json()
         .sh("echo \"$(id -u):$(id -g):$(id -G):$USER\" >&2; /bin/true")
         .finish();
