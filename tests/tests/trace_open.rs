@@ -19,14 +19,14 @@ fn rows_of<'a>(rows: &'a [Value], path: &str) -> Vec<&'a Value> {
 
 #[test]
 fn a_missing_file_is_seen_with_path_and_error() {
-    let finished = run(&[], &["cat", "/nonexistent/file"]);
+    let finished = run(&["--fields", "+uid"], &["cat", "/nonexistent/file"]);
     finished.expect_code(1);
     let rows = finished.rows();
     let found = rows_of(&rows, "/nonexistent/file");
     assert_eq!(found.len(), 1, "{rows:#?}");
     let row = found[0];
     assert_eq!(row["error"], "ENOENT");
-    assert_eq!(row["fd"], -1);
+    assert_eq!(row["fd"], Value::Null);
     assert_eq!(row["comm"], "cat");
     assert_eq!(row["flags"], "O_RDONLY");
     assert_eq!(row["uid"], 0);
@@ -44,7 +44,7 @@ fn flags_and_mode_are_words() {
     let path = folder.path().join("made");
     let path = path.to_str().expect("UTF-8");
     let finished = run(
-        &[],
+        &["--fields", "+mode"],
         &[
             "sh",
             "-c",
