@@ -4,7 +4,7 @@ use crate::ObjectError;
 use crate::btf::{Btf, TypeId, read_u32};
 
 /// What an instruction needs to know of the kernel's types (`enum bpf_core_relo_kind`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RelocationKind {
     /// About a field: its offset, size, existence, sign or shifts (0 to 5).
     Field,

@@ -215,3 +215,6 @@ impl<'a> Object<'a> {
         &self.relocations
     }
 }
+
+#[cfg(test)]
+mod tests;
