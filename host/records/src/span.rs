@@ -273,7 +273,7 @@ mod tests {
                 },
             ),
             (
-                raw(u32::MAX & !BUSY, b""),
+                raw(!BUSY, b""),
                 SpanError::PayloadCut {
                     offset: 16,
                     length: MAX_PAYLOAD,

@@ -111,8 +111,10 @@ impl<'a> Picked<'a> {
     ///
     /// The span is broken.
     pub fn all(span: &'a [u8]) -> Result<(Self, Vec<u32>), OriginError> {
-        let mut places = Places::default();
-        places.shortest = u32::MAX;
+        let mut places = Places {
+            shortest: u32::MAX,
+            ..Places::default()
+        };
         let mut origins = Vec::new();
         let mut at = 0;
         while at < span.len() {
