@@ -362,7 +362,8 @@ impl Loaded {
     }
 
     /// Takes the programs off their hooks. When it returns, no program starts any more; one that runs on another CPU
-    /// may still finish its record. Maps, rings and counters stay readable.
+    /// may still finish its record. Maps, rings and counters stay readable. A process that this one has forked meanwhile
+    /// and that has not executed its program yet holds copies of the links and delays it.
     pub fn detach(&mut self) {
         for program in &mut self.programs {
             program.attachment = None;

@@ -49,7 +49,7 @@ pub(crate) struct Walked {
 }
 
 /// How far ahead headers are prefetched, in records of the size just seen.
-const AHEAD: u64 = 8;
+const AHEAD: u64 = 16;
 
 #[derive(Debug)]
 pub(crate) struct Cursor {

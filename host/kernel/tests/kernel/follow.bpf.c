@@ -1,10 +1,9 @@
-// Which tasks are followed: every getpgid of one that is makes a record.
+// Which tasks are followed: every execve of one that is, also a failing one, makes a record.
 #include <gadget/gadget.h>
 
 struct event {
 	__u32 pid;
 	__u32 tid;
-	__u64 pgid;
 };
 
 GADGET_TRACER_MAP(events, 65536)
@@ -15,7 +14,7 @@ int on_call(__u64 *ctx)
 	struct event *event;
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 
-	if (ctx[1] != 121 && ctx[1] != 155) // getpgid: amd64, arm64
+	if (ctx[1] != 59 && ctx[1] != 221) // execve: amd64, arm64
 		return 0;
 	if (gadget_should_discard_data_current())
 		return 0;
@@ -24,7 +23,6 @@ int on_call(__u64 *ctx)
 		return 0;
 	event->pid = pid_tgid >> 32;
 	event->tid = (__u32)pid_tgid;
-	event->pgid = 0;
 	gadget_submit_buf(ctx, &events, event, sizeof(*event));
 	return 0;
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use ig_kernel::{FollowError, LoadError, LoadOptions, Ring, Step};
 
-use crate::objects::{load, object, only_me, tid, word};
+use crate::objects::{STARTING, load, object, only_me, tid, word};
 
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -21,6 +21,13 @@ unsafe extern "C" {
 fn getpgid(pid: u32) {
     // SAFETY: takes a number.
     unsafe { libc::syscall(libc::SYS_getpgid, pid) };
+}
+
+/// A call that fails: there is no path.
+fn execve() {
+    let none = std::ptr::null::<libc::c_char>();
+    // SAFETY: the kernel answers EFAULT.
+    unsafe { libc::syscall(libc::SYS_execve, none, none, none) };
 }
 
 fn hooks_object() -> Vec<u8> {
@@ -52,7 +59,9 @@ fn hooks_options() -> LoadOptions {
 
 #[test]
 fn every_kind_of_hook_delivers() {
-    let mut loaded = load(&hooks_object(), hooks_options()).unwrap();
+    let bytes = hooks_object();
+    let _no_forks = STARTING.read();
+    let mut loaded = load(&bytes, hooks_options()).unwrap();
     let mut ring = loaded.ring("events").unwrap();
     assert_eq!(ring.size(), 4 << 20, "a small ring gets the default size");
     getpgid(1); // nothing is attached yet
@@ -345,21 +354,26 @@ fn a_followed_process_and_its_children_are_seen_and_no_other() {
         "the fork follower comes first"
     );
     let mut ring = loaded.ring("events").unwrap();
-    // A shell that waits for a line, then calls getpgid in a child of a child.
-    let mut child = Command::new("sh")
-        .args(["-c", "read line; sh -c 'ps -o pgid= -p $$ >/dev/null; (exec ps -o pgid= -p 1) >/dev/null'; exit 3"])
+    // A shell that waits for a line, then starts a shell that starts a program.
+    let script = "read line; /bin/sh -c '/bin/true; exit 0'; exit 3";
+    let starting = STARTING.write();
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", script])
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
         .spawn()
         .unwrap();
+    drop(starting);
     loaded.follow(child.id()).unwrap();
-    getpgid(0);
+    execve();
     drop(child.stdin.take());
-    let code = child.wait().unwrap().code();
-    assert_eq!(code, Some(3));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
     let me = std::process::id();
-    let first = drain(&mut ring);
-    assert!(first.iter().all(|record| word(record, 0) != me));
+    let pids: Vec<u32> = drain(&mut ring)
+        .iter()
+        .map(|record| word(record, 0))
+        .collect();
+    assert_eq!(pids.len(), 2, "the child's child and its child: {pids:?}");
+    assert!(pids[0] != pids[1] && !pids.contains(&me) && !pids.contains(&child.id()));
 
     // This process with all its threads: a thread that was there before is marked, too.
     let (start, started) = std::sync::mpsc::channel();
@@ -367,11 +381,11 @@ fn a_followed_process_and_its_children_are_seen_and_no_other() {
     let thread = std::thread::spawn(move || {
         start.send(tid()).unwrap();
         wait.recv().unwrap();
-        getpgid(0);
+        execve();
     });
     let thread_id = started.recv().unwrap();
     loaded.follow(me).unwrap();
-    getpgid(0);
+    execve();
     go.send(()).unwrap();
     thread.join().unwrap();
     let seen: Vec<(u32, u32)> = drain(&mut ring)

@@ -3,6 +3,11 @@
     unsafe_code,
     reason = "system calls, and a function that a probe can find by name"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "these functions are parts of tests"
+)]
 
 mod costs;
 mod hooks;

@@ -2,9 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::RwLock;
 
 use ig_kernel::{LoadOptions, Loaded, Loader};
 use ig_object::Object;
+
+/// Held for writing while a process is started: until it executes its program, a child holds copies of all
+/// descriptors, so that closing a link detaches nothing. Held for reading where that matters.
+pub static STARTING: RwLock<()> = RwLock::new(());
 
 /// The object of `NAME.bpf.c`, compiled with these definitions.
 pub fn object(name: &str, definitions: &[&str]) -> Vec<u8> {
@@ -20,6 +25,7 @@ pub fn object(name: &str, definitions: &[&str]) -> Vec<u8> {
     } else {
         "arm64"
     };
+    let starting = STARTING.write();
     let clang = ["clang-22", "clang-21", "clang-20", "clang-19", "clang"]
         .into_iter()
         .find(|clang| Command::new(clang).arg("--version").output().is_ok())
@@ -37,6 +43,7 @@ pub fn object(name: &str, definitions: &[&str]) -> Vec<u8> {
         .arg(&out)
         .output()
         .unwrap();
+    drop(starting);
     assert!(
         result.status.success(),
         "{}",
