@@ -24,3 +24,25 @@ pub fn wall_offset() -> i64 {
 pub fn boot_ns() -> u64 {
     u64::try_from(clock_ns(libc::CLOCK_BOOTTIME)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    #[test]
+    fn boot_time_and_offset_make_wall_time() {
+        let since_epoch = || {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap()
+                .as_nanos()
+        };
+        let before = since_epoch();
+        let wall = i128::from(boot_ns()) + i128::from(wall_offset());
+        let after = since_epoch();
+        // A millisecond for the clock being slewed meanwhile.
+        let wall = u128::try_from(wall).unwrap();
+        assert!(wall + 1_000_000 >= before && wall <= after + 1_000_000);
+    }
+}
