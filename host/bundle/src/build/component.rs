@@ -56,19 +56,123 @@ pub(super) fn encode(module: &[u8], wit: &[Generated]) -> Result<Vec<u8>, BuildE
         .map_err(|error| failed(format!("{error:#}")))
 }
 
-/// Imports and exports of a component, as the component model names them.
 #[cfg(test)]
-pub(super) fn surface(component: &[u8]) -> (Vec<String>, Vec<String>) {
-    let decoded = wit_component::decode(component).unwrap();
-    let wit_component::DecodedWasm::Component(resolve, world) = decoded else {
-        panic!("not a component")
-    };
-    let names = |items: &wit_parser::IndexMap<wit_parser::WorldKey, wit_parser::WorldItem>| {
-        items
-            .keys()
-            .map(|key| resolve.name_world_key(key))
-            .collect()
-    };
-    let world = &resolve.worlds[world];
-    (names(&world.imports), names(&world.exports))
+mod tests {
+    use super::*;
+    use crate::build::generate;
+    use wit_parser::abi::{AbiVariant, WasmType};
+    use wit_parser::{SizeAlign, Type, TypeDefKind};
+
+    /// The world of a gadget to which everything is granted.
+    fn widest() -> (Resolve, WorldId) {
+        let text = "name: all\nversion: 1.0.0\ntables:\n  - name: t\n    columns: [{name: a, type: u32}]\n\
+            params: [{name: p, type: bool}]\nmaps: [{map: m, access: [lookup]}]\nguest: {clock: true, timers: true}\n";
+        let manifest = crate::Manifest::parse("gadget.yaml", text).unwrap();
+        resolve(&generate::wit(&manifest)).unwrap()
+    }
+
+    fn letters(types: &[WasmType]) -> String {
+        let letter = |ty: &WasmType| match ty {
+            WasmType::I32 => 'i',
+            WasmType::I64 => 'I',
+            WasmType::Pointer => 'p',
+            WasmType::Length => 'l',
+            _ => '?',
+        };
+        types.iter().map(letter).collect()
+    }
+
+    /// The SDK's bindings are written by hand (`guest-sdk/rust/src/host.rs`): whoever changes a signature in the
+    /// contract is sent there from here.
+    #[test]
+    fn signatures_are_those_of_the_sdks_bindings() {
+        let (resolve, world) = widest();
+        let world = &resolve.worlds[world];
+        let mut found = Vec::new();
+        let sides = [
+            (&world.imports, AbiVariant::GuestImport),
+            (&world.exports, AbiVariant::GuestExport),
+        ];
+        for (items, variant) in sides {
+            for item in items.values() {
+                let wit_parser::WorldItem::Interface { id, .. } = item else {
+                    panic!("{item:?}")
+                };
+                let interface = &resolve.interfaces[*id];
+                for function in interface.functions.values() {
+                    let signature = resolve.wasm_signature(variant, function);
+                    let name = interface.name.as_deref().unwrap_or_default();
+                    let (takes, gives) = (letters(&signature.params), letters(&signature.results));
+                    found.push(format!("{name}.{}({takes}){gives}", function.name));
+                }
+            }
+        }
+        found.sort();
+        let expected = [
+            "clock.boot()I",
+            "clock.wall()I",
+            "handler.init()p",
+            "handler.process(ipl)p",
+            "handler.stop()",
+            "log.write(ipl)",
+            "maps.delete(iplp)",
+            "maps.lookup(iplp)",
+            "maps.read-all(ip)",
+            "maps.update(iplplp)",
+            "params.get(ip)",
+            "tables.emit(iiplplp)",
+            "tables.end-frame(i)",
+            "tables.wanted(ip)",
+            "ticker.tick(ii)",
+            "timers.cancel(i)",
+            "timers.every(Ip)",
+            "timers.once(Ip)",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    /// Sizes and offsets that the SDK's `#[repr(C)]` structs have on wasm32.
+    #[test]
+    fn layouts_are_those_of_the_sdks_structs() {
+        let (resolve, _) = widest();
+        let mut sizes = SizeAlign::default();
+        sizes.fill(&resolve);
+        let named = |name: &str| {
+            resolve
+                .types
+                .iter()
+                .find(|(_, ty)| ty.name.as_deref() == Some(name))
+                .unwrap()
+        };
+        let offsets = |name: &str| {
+            let (id, ty) = named(name);
+            let TypeDefKind::Record(record) = &ty.kind else {
+                panic!("{name} is a record")
+            };
+            let offsets = sizes.field_offsets(record.fields.iter().map(|field| &field.ty));
+            let offsets: Vec<usize> = offsets
+                .into_iter()
+                .map(|(offset, _)| offset.size_wasm32())
+                .collect();
+            (sizes.size(&Type::Id(id)).size_wasm32(), offsets)
+        };
+        assert_eq!(offsets("verdict"), (12, vec![0, 4, 8]));
+        assert_eq!(offsets("column"), (12, vec![0, 4]));
+        let results = resolve.types.iter().filter_map(|(id, ty)| match &ty.kind {
+            TypeDefKind::Result(result) => Some((sizes.size(&Type::Id(id)).size_wasm32(), result)),
+            _ => None,
+        });
+        for (size, result) in results {
+            let payload = sizes.payload_offset(
+                wit_parser::Int::U8,
+                [result.ok.as_ref(), result.err.as_ref()],
+            );
+            assert_eq!(payload.size_wasm32(), 4, "{result:?}");
+            let option = result.ok.is_some_and(|ty| match ty {
+                Type::Id(id) => matches!(resolve.types[id].kind, TypeDefKind::Option(_)),
+                _ => false,
+            });
+            assert_eq!(size, if option { 16 } else { 12 }, "{result:?}");
+        }
+    }
 }

@@ -37,9 +37,9 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
         let view = source.and_then(|at| views.get(at));
         let name = module.table(index, table, view.map(String::as_str));
         let field = identifier(&table.name);
-        let _ = write!(
+        let _ = writeln!(
             fields,
-            "{}    pub {field}: {name},\n",
+            "{}    pub {field}: {name},",
             document(&about(table), "    ")
         );
         let _ = writeln!(new, "            {field}: {name}::new(),");
@@ -267,7 +267,7 @@ impl Drop for {row}<'_> {{
                 format!("Lists<{}>", self.builder(item, &format!("{wish}_item")))
             }
             DataType::Struct(fields) => self.structure(fields, wish),
-            scalar => format!("Numbers<{}>", scalar.to_string()),
+            scalar => format!("Numbers<{scalar}>"),
         }
     }
 
@@ -438,10 +438,7 @@ fn setters(columns: &[Column<'_>]) -> String {
             }
             DataType::Bytes => "Takes `&[u8]` or an `Option` of it.".to_owned(),
             DataType::List(item) => {
-                format!(
-                    "Takes anything that iterates over what a column of type `{}` takes.",
-                    item.to_string()
-                )
+                format!("Takes anything that iterates over what a column of type `{item}` takes.")
             }
             DataType::Struct(_) => format!("Takes `{}`.", builder.trim_end_matches("Column")),
             scalar => format!("Takes `{0}` or `Option<{0}>`.", scalar.to_string()),
