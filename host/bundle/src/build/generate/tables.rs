@@ -441,7 +441,7 @@ fn setters(columns: &[Column<'_>]) -> String {
                 format!("Takes anything that iterates over what a column of type `{item}` takes.")
             }
             DataType::Struct(_) => format!("Takes `{}`.", builder.trim_end_matches("Column")),
-            scalar => format!("Takes `{0}` or `Option<{0}>`.", scalar.to_string()),
+            scalar => format!("Takes `{scalar}` or `Option<{scalar}>`."),
         };
         let about = match *description {
             "" => format!("Sets the column `{name}`."),

@@ -1,0 +1,53 @@
+//! Benches of the program as users have it, and of its rooms, against what others would write.
+//!
+//! `ig-bench [--quick] [--only NAME]` prints a table and writes `IG_BENCH_JSON` (or `target/bench.json`). Each figure
+//! is the median of several runs of A and B that take turns, so that a noisy machine disturbs both alike. A goal that is
+//! missed is said and does not fail the run; a bench that can't run does.
+
+mod boundary;
+mod end_to_end;
+mod figures;
+mod process;
+mod ring;
+mod start;
+
+use anyhow::{Context as _, Result, bail};
+use figures::Figure;
+use process::Setup;
+use std::path::PathBuf;
+
+type Bench = fn(&Setup) -> Result<Vec<Figure>>;
+
+const BENCHES: [(&str, Bench); 4] =
+    [("start", start::run), ("boundary", boundary::run), ("ring", ring::run), ("end-to-end", end_to_end::run)];
+
+fn main() -> Result<()> {
+    let mut quick = false;
+    let mut only = None;
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--quick" => quick = true,
+            "--only" => only = args.next(),
+            _ => bail!("unknown argument {arg}; ig-bench [--quick] [--only NAME]"),
+        }
+    }
+    if let Some(name) = &only
+        && BENCHES.iter().all(|(bench, _)| bench != name)
+    {
+        let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
+        bail!("no bench is named {name}; there are {}", names.join(", "));
+    }
+    let setup = Setup::new(quick)?;
+    let mut figures = Vec::new();
+    for (name, bench) in BENCHES {
+        if only.as_deref().is_none_or(|only| only == name) {
+            eprintln!("bench: {name}");
+            figures.extend(bench(&setup).with_context(|| format!("the bench {name}"))?);
+        }
+    }
+    print!("{}", figures::table(&figures));
+    let path = std::env::var_os("IG_BENCH_JSON").map_or_else(|| PathBuf::from("target/bench.json"), PathBuf::from);
+    std::fs::write(&path, figures::json(&figures)).with_context(|| format!("writing {}", path.display()))?;
+    Ok(())
+}
