@@ -1,9 +1,9 @@
 //! Deadlines in CPU time: one watching thread for all guests of a sandbox.
 //!
 //! A guest's code compares the engine's epoch on every loop and call; when it moved, a callback reads the CPU clock
-//! of the thread and decides. Somebody must move the epoch, and it must cost nothing: the watcher wakes
-//! a few times within a deadline, and moves it only when it finds one and the same call still running as the last
-//! time. Short calls never meet an epoch. When no call was begun for a few rounds the watcher parks, so that
+//! of the thread and decides. Somebody must move the epoch, and it must cost nothing: the watcher looks now and
+//! then, sooner again while it sees a call running, and moves the epoch only when the same call still runs as the last
+//! time. Short calls never meet an epoch. When no call was begun for a while the watcher parks, so that
 //! an idle host wakes nobody. A call costs two stores and a load.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,15 +13,30 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// Rounds without a call after which the watcher parks: longer than the naps of a loaded ring consumer, so that
-/// these don't wake it each time.
-const IDLE_ROUNDS: u32 = 3;
+/// How long the watcher sleeps, and how late a deadline may be: at most one of each after it.
+#[derive(Clone, Copy)]
+struct Rounds {
+    /// While no call was found running. A wake-up costs tens of microseconds on some machines, so few of them.
+    calm: Duration,
+    /// While one was.
+    alert: Duration,
+}
 
-/// How many rounds fit in a deadline.
-const ROUNDS: u32 = 10;
+impl Rounds {
+    /// Longer than the naps of a loaded ring consumer, or the watcher would park and be woken with each of them.
+    const LONGEST: Self = Self {
+        calm: Duration::from_millis(50),
+        alert: Duration::from_millis(10),
+    };
+    const SHORTEST: Duration = Duration::from_millis(1);
 
-const SHORTEST_ROUND: Duration = Duration::from_millis(1);
-const LONGEST_ROUND: Duration = Duration::from_millis(10);
+    fn of(deadline: Duration) -> Self {
+        Self {
+            calm: (deadline / 2).clamp(Self::SHORTEST, Self::LONGEST.calm),
+            alert: (deadline / 10).clamp(Self::SHORTEST, Self::LONGEST.alert),
+        }
+    }
+}
 
 /// CPU time that the calling thread has used.
 pub(crate) fn thread_cpu() -> std::io::Result<Duration> {
@@ -35,7 +50,7 @@ pub(crate) struct Seat {
     turn: AtomicU64,
     /// `turn` as the watcher last saw it. Only the watcher uses it.
     seen: AtomicU64,
-    round: Duration,
+    rounds: Rounds,
     watch: Arc<Watch>,
 }
 
@@ -84,9 +99,14 @@ impl Watch {
         }
     }
 
-    /// One look at all seats: (a call is stuck, anything moved, time until the next look).
-    fn look(&self) -> (bool, bool, Duration) {
-        let (mut stuck, mut moved, mut round) = (false, false, LONGEST_ROUND);
+    /// One look at all seats.
+    fn look(&self) -> Look {
+        let mut look = Look {
+            stuck: false,
+            running: false,
+            moved: false,
+            rounds: Rounds::LONGEST,
+        };
         self.seats
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -94,41 +114,57 @@ impl Watch {
                 let Some(seat) = seat.upgrade() else {
                     return false;
                 };
-                round = round.min(seat.round);
+                look.rounds.calm = look.rounds.calm.min(seat.rounds.calm);
+                look.rounds.alert = look.rounds.alert.min(seat.rounds.alert);
                 let turn = seat.turn.load(Ordering::SeqCst);
                 let running = turn % 2 == 1;
-                if seat.seen.swap(turn, Ordering::Relaxed) != turn {
-                    moved = true;
-                } else if running {
-                    stuck = true;
-                }
+                let moved = seat.seen.swap(turn, Ordering::Relaxed) != turn;
+                look.running |= running;
+                look.moved |= moved;
+                look.stuck |= running && !moved;
                 true
             });
-        (stuck, moved || stuck, round)
+        look
     }
 
     fn run(&self, engine: &Engine) {
-        let mut idle = 0;
         while !self.stop.load(Ordering::Acquire) {
-            let (stuck, moved, round) = self.look();
-            if stuck {
+            let look = self.look();
+            if look.stuck {
                 engine.increment_epoch();
             }
-            idle = if moved { 0 } else { idle + 1 };
-            if idle < IDLE_ROUNDS {
-                std::thread::sleep(round);
-                continue;
+            if look.running {
+                std::thread::park_timeout(look.rounds.alert);
+            } else if look.moved {
+                std::thread::park_timeout(look.rounds.calm);
+            } else {
+                self.park();
             }
-            self.parked.store(true, Ordering::SeqCst);
-            if self.look().1 {
-                self.parked.store(false, Ordering::SeqCst);
-            }
-            while self.parked.load(Ordering::SeqCst) && !self.stop.load(Ordering::Acquire) {
-                std::thread::park();
-            }
-            idle = 0;
         }
     }
+
+    /// Sleeps until a call begins.
+    fn park(&self) {
+        self.parked.store(true, Ordering::SeqCst);
+        let look = self.look();
+        if look.moved || look.running {
+            self.parked.store(false, Ordering::SeqCst);
+        }
+        while self.parked.load(Ordering::SeqCst) && !self.stop.load(Ordering::Acquire) {
+            std::thread::park();
+        }
+    }
+}
+
+/// What one look at all seats found.
+struct Look {
+    /// A call that was running the last time is still running.
+    stuck: bool,
+    /// A call is running.
+    running: bool,
+    /// Calls were begun or ended since the last time.
+    moved: bool,
+    rounds: Rounds,
 }
 
 /// Moves the epoch of an engine while a call of one of its guests takes long.
@@ -158,7 +194,7 @@ impl Watcher {
         let seat = Arc::new(Seat {
             turn: AtomicU64::new(0),
             seen: AtomicU64::new(0),
-            round: (deadline / ROUNDS).clamp(SHORTEST_ROUND, LONGEST_ROUND),
+            rounds: Rounds::of(deadline),
             watch: Arc::clone(&self.watch),
         });
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);

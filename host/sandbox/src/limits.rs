@@ -9,9 +9,9 @@ use crate::trap::Fault;
 /// What one guest may use. Time and budgets are per call, memory is for the instance's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// CPU time of the calling thread for one `process` or `tick`. Wall time is not counted: a machine that is busy or suspended
-    /// costs a guest nothing. Checked about ten times in this span, between once a millisecond and once in
-    /// ten; a call is cut at most two checks late.
+    /// CPU time of the calling thread for one `process` or `tick`. Wall time is not counted: a machine that is busy or
+    /// suspended costs a guest nothing. A call is never cut sooner, and at most 0.6 times this span later, or 60 ms if
+    /// that is less. Spans under a few milliseconds are not kept exactly.
     pub cpu_per_call: Duration,
     /// The same for `init`, for `stop`, and for making the instance, which may prepare or finish a lot.
     pub cpu_to_start_or_stop: Duration,
