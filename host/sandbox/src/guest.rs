@@ -45,6 +45,9 @@ struct Exports {
 type Process<'a> = TypedFunc<(u16, &'a [u8]), (Verdict,)>;
 
 /// One instance of a guest with its host. After a trap it is dead until [`Guest::restart`].
+///
+/// It may be called from any thread, one at a time. The guest uses up to 512 KiB of the calling thread's stack, beside what
+/// the host's own methods need: threads of the usual 2 MiB will do.
 pub struct Guest<H: Host> {
     linked: InstancePre<State<H>>,
     store: Store<State<H>>,
