@@ -23,13 +23,36 @@ pub struct Figure {
 
 impl Figure {
     /// Ours against a baseline, the ratio at most `goal`.
-    pub fn ratio(name: &'static str, unit: &'static str, value: f64, against: &'static str, baseline: f64, goal: f64) -> Self {
-        Self { name, value, unit, against, baseline: Some(baseline), goal: Some(goal), at_least: false }
+    pub fn ratio(
+        name: &'static str,
+        unit: &'static str,
+        value: f64,
+        against: &'static str,
+        baseline: f64,
+        goal: f64,
+    ) -> Self {
+        Self {
+            name,
+            value,
+            unit,
+            against,
+            baseline: Some(baseline),
+            goal: Some(goal),
+            at_least: false,
+        }
     }
 
     /// A number that is to be at most `goal`.
     pub fn most(name: &'static str, unit: &'static str, value: f64, goal: f64) -> Self {
-        Self { name, value, unit, against: "", baseline: None, goal: Some(goal), at_least: false }
+        Self {
+            name,
+            value,
+            unit,
+            against: "",
+            baseline: None,
+            goal: Some(goal),
+            at_least: false,
+        }
     }
 
     /// The other way round: more is better.
@@ -44,13 +67,25 @@ impl Figure {
 
     fn met(&self) -> Option<bool> {
         let measured = self.ratio_of().unwrap_or(self.value);
-        self.goal.map(|goal| if self.at_least { measured >= goal } else { measured <= goal })
+        self.goal.map(|goal| {
+            if self.at_least {
+                measured >= goal
+            } else {
+                measured <= goal
+            }
+        })
     }
 
     fn goal_text(&self) -> String {
-        let Some(goal) = self.goal else { return String::new() };
+        let Some(goal) = self.goal else {
+            return String::new();
+        };
         let sign = if self.at_least { ">=" } else { "<=" };
-        let unit = if self.baseline.is_some() { "x" } else { self.unit };
+        let unit = if self.baseline.is_some() {
+            "x"
+        } else {
+            self.unit
+        };
         let space = if self.baseline.is_some() { "" } else { " " };
         format!("{sign} {goal}{space}{unit}")
     }
@@ -71,7 +106,10 @@ pub fn percentile(values: &[f64], percent: f64) -> f64 {
 
 /// All figures as lines.
 pub fn table(figures: &[Figure]) -> String {
-    let mut text = format!("{:44} {:>12} {:>12} {:8} {:>8}  {:14} \n", "figure", "ours", "baseline", "unit", "ratio", "goal");
+    let mut text = format!(
+        "{:44} {:>12} {:>12} {:8} {:>8}  {:14} \n",
+        "figure", "ours", "baseline", "unit", "ratio", "goal"
+    );
     for f in figures {
         let number = |n: Option<f64>| n.map_or_else(String::new, |n| format!("{n:.3}"));
         let met = match f.met() {
@@ -85,7 +123,8 @@ pub fn table(figures: &[Figure]) -> String {
             number(Some(f.value)),
             number(f.baseline),
             f.unit,
-            f.ratio_of().map_or_else(String::new, |r| format!("{r:.2}x")),
+            f.ratio_of()
+                .map_or_else(String::new, |r| format!("{r:.2}x")),
             f.goal_text(),
             f.against
         );

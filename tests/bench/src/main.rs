@@ -18,8 +18,12 @@ use std::path::PathBuf;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 4] =
-    [("start", start::run), ("boundary", boundary::run), ("ring", ring::run), ("end-to-end", end_to_end::run)];
+const BENCHES: [(&str, Bench); 4] = [
+    ("start", start::run),
+    ("boundary", boundary::run),
+    ("ring", ring::run),
+    ("end-to-end", end_to_end::run),
+];
 
 fn main() -> Result<()> {
     let mut quick = false;
@@ -47,7 +51,9 @@ fn main() -> Result<()> {
         }
     }
     print!("{}", figures::table(&figures));
-    let path = std::env::var_os("IG_BENCH_JSON").map_or_else(|| PathBuf::from("target/bench.json"), PathBuf::from);
-    std::fs::write(&path, figures::json(&figures)).with_context(|| format!("writing {}", path.display()))?;
+    let path = std::env::var_os("IG_BENCH_JSON")
+        .map_or_else(|| PathBuf::from("target/bench.json"), PathBuf::from);
+    std::fs::write(&path, figures::json(&figures))
+        .with_context(|| format!("writing {}", path.display()))?;
     Ok(())
 }

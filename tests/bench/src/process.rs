@@ -21,7 +21,9 @@ pub struct Setup {
 impl Setup {
     /// Finds the program and compiles the baselines.
     pub fn new(quick: bool) -> Result<Self> {
-        let path = |name: &str, default: &str| std::env::var_os(name).map_or_else(|| PathBuf::from(default), PathBuf::from);
+        let path = |name: &str, default: &str| {
+            std::env::var_os(name).map_or_else(|| PathBuf::from(default), PathBuf::from)
+        };
         let setup = Self {
             quick,
             ig: path("IG_BIN", "target/release/ig"),
@@ -29,11 +31,24 @@ impl Setup {
             built: tempfile::tempdir().context("a folder for what the benches build")?,
         };
         if !setup.ig.is_file() {
-            bail!("there is no {}: run `cargo xtask bench`, which builds it", setup.ig.display());
+            bail!(
+                "there is no {}: run `cargo xtask bench`, which builds it",
+                setup.ig.display()
+            );
         }
-        for (name, libraries) in [("storm", &[][..]), ("trace_open", &["-lbpf", "-lelf", "-lz"]), ("ring", &["-lbpf", "-lelf", "-lz"])] {
-            let source = root().join("tests/bench/baseline").join(format!("{name}.c"));
-            run(Command::new("cc").args(["-O2", "-o"]).arg(setup.built.path().join(name)).arg(source).args(libraries))?;
+        for (name, libraries) in [
+            ("storm", &[][..]),
+            ("trace_open", &["-lbpf", "-lelf", "-lz"]),
+            ("ring", &["-lbpf", "-lelf", "-lz"]),
+        ] {
+            let source = root()
+                .join("tests/bench/baseline")
+                .join(format!("{name}.c"));
+            run(Command::new("cc")
+                .args(["-O2", "-o"])
+                .arg(setup.built.path().join(name))
+                .arg(source)
+                .args(libraries))?;
         }
         setup.object("default.bpf.o", &[])?;
         // Half of the ring that the gadget declares.
@@ -60,16 +75,48 @@ impl Setup {
     }
 
     fn object(&self, name: &str, more: &[&str]) -> Result<()> {
-        let clang = ["clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16", "clang"]
-            .into_iter()
-            .find(|c| Command::new(c).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok())
-            .context("no clang; cargo xtask setup installs it")?;
-        let arch = if cfg!(target_arch = "aarch64") { ("arm64", "aarch64") } else { ("x86", "x86_64") };
+        let clang = [
+            "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16",
+            "clang",
+        ]
+        .into_iter()
+        .find(|c| {
+            Command::new(c)
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok()
+        })
+        .context("no clang; cargo xtask setup installs it")?;
+        let arch = if cfg!(target_arch = "aarch64") {
+            ("arm64", "aarch64")
+        } else {
+            ("x86", "x86_64")
+        };
         let mut command = Command::new(clang);
-        command.args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-std=gnu11", "-Wno-unused-function"]);
-        command.arg(format!("-D__TARGET_ARCH_{}", arch.0)).args(more);
-        command.arg("-I").arg(root().join("ebpf/include")).arg("-idirafter").arg(format!("/usr/include/{}-linux-gnu", arch.1));
-        command.arg("-c").arg(root().join("example-gadgets/trace_open/program.bpf.c")).arg("-o").arg(self.built.path().join(name));
+        command.args([
+            "-target",
+            "bpf",
+            "-mcpu=v3",
+            "-O2",
+            "-g",
+            "-std=gnu11",
+            "-Wno-unused-function",
+        ]);
+        command
+            .arg(format!("-D__TARGET_ARCH_{}", arch.0))
+            .args(more);
+        command
+            .arg("-I")
+            .arg(root().join("ebpf/include"))
+            .arg("-idirafter")
+            .arg(format!("/usr/include/{}-linux-gnu", arch.1));
+        command
+            .arg("-c")
+            .arg(root().join("example-gadgets/trace_open/program.bpf.c"))
+            .arg("-o")
+            .arg(self.built.path().join(name));
         run(&mut command)
     }
 }
@@ -114,7 +161,11 @@ impl Storm {
 
     /// Lets it go and waits for its end: nanoseconds a call.
     pub fn run(mut self) -> Result<f64> {
-        self.child.stdin.take().context("its input")?.write_all(b"\n")?;
+        self.child
+            .stdin
+            .take()
+            .context("its input")?
+            .write_all(b"\n")?;
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         self.child.wait()?;
@@ -127,7 +178,11 @@ pub fn cpu_ns(pid: u32) -> Result<f64> {
     let mut sum = 0.0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-        sum += text.split(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0);
+        sum += text
+            .split(' ')
+            .next()
+            .and_then(|n| n.parse::<f64>().ok())
+            .unwrap_or(0.0);
     }
     Ok(sum)
 }
@@ -151,6 +206,13 @@ pub fn end(child: &mut Child) -> Result<()> {
 /// A number of `/proc/PID/status`, in kibibytes.
 pub fn status_kib(pid: u32, key: &str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find(|l| l.starts_with(key)).with_context(|| format!("no {key}"))?;
-    line.split_whitespace().nth(1).context("no number")?.parse().context("no number")
+    let line = text
+        .lines()
+        .find(|l| l.starts_with(key))
+        .with_context(|| format!("no {key}"))?;
+    line.split_whitespace()
+        .nth(1)
+        .context("no number")?
+        .parse()
+        .context("no number")
 }

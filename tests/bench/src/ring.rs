@@ -2,7 +2,10 @@
 //! own, each consumer pinned to the same CPU.
 //!
 //! Ours copies each span once, as the program does into a guest's memory; libbpf's callback only counts.
-#![expect(unsafe_code, reason = "a thread's CPU clock and its CPU; each place proves why")]
+#![expect(
+    unsafe_code,
+    reason = "a thread's CPU clock and its CPU; each place proves why"
+)]
 
 use crate::figures::{Figure, median};
 use crate::process::{Setup, end, root};
@@ -33,7 +36,10 @@ struct Helper {
 
 impl Helper {
     fn start(command: &mut Command) -> Result<Self> {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
         let mut output = BufReader::new(child.stdout.take().context("its output")?);
         let mut line = String::new();
         output.read_line(&mut line)?;
@@ -45,7 +51,11 @@ impl Helper {
     }
 
     fn go(&mut self) -> Result<f64> {
-        self.child.stdin.take().context("its input")?.write_all(b"\n")?;
+        self.child
+            .stdin
+            .take()
+            .context("its input")?
+            .write_all(b"\n")?;
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         self.child.wait()?;
@@ -54,14 +64,35 @@ impl Helper {
 }
 
 fn object(setup: &Setup) -> Result<PathBuf> {
-    let clang = ["clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16", "clang"]
-        .into_iter()
-        .find(|c| Command::new(c).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok())
-        .context("no clang; cargo xtask setup installs it")?;
-    let arch = if cfg!(target_arch = "aarch64") { ("arm64", "aarch64") } else { ("x86", "x86_64") };
+    let clang = [
+        "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16", "clang",
+    ]
+    .into_iter()
+    .find(|c| {
+        Command::new(c)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok()
+    })
+    .context("no clang; cargo xtask setup installs it")?;
+    let arch = if cfg!(target_arch = "aarch64") {
+        ("arm64", "aarch64")
+    } else {
+        ("x86", "x86_64")
+    };
     let out = setup.program("ring.bpf.o");
     let status = Command::new(clang)
-        .args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-std=gnu11", "-Wno-unused-function"])
+        .args([
+            "-target",
+            "bpf",
+            "-mcpu=v3",
+            "-O2",
+            "-g",
+            "-std=gnu11",
+            "-Wno-unused-function",
+        ])
         .arg(format!("-D__TARGET_ARCH_{}", arch.0))
         .arg("-I")
         .arg(root().join("ebpf/include"))
@@ -80,7 +111,10 @@ fn object(setup: &Setup) -> Result<PathBuf> {
 
 /// CPU time of the calling thread, in nanoseconds.
 fn thread_cpu() -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the pointer is to a timespec of ours, which the call fills.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
@@ -102,7 +136,9 @@ fn consume(object: &Path, tid: u32, ready: &mpsc::Sender<Stopper>) -> Result<(f6
     let bytes = std::fs::read(object)?;
     let parsed = Object::parse(&bytes)?;
     let mut options = LoadOptions::default();
-    options.variables.insert("traced_tid".into(), tid.to_ne_bytes().to_vec());
+    options
+        .variables
+        .insert("traced_tid".into(), tid.to_ne_bytes().to_vec());
     let mut loaded = Loader::new(&bytes, &parsed, options).load()?;
     loaded.attach()?;
     let mut ring = loaded.ring("records")?;
@@ -147,28 +183,50 @@ fn ours(setup: &Setup, object: &Path, count: u64) -> Result<Run> {
             consume(object, tid, &ready)
         });
         let stopper = wait.recv();
-        let call = if stopper.is_ok() { storm.go() } else { end(&mut storm.child).map(|()| 0.0) };
+        let call = if stopper.is_ok() {
+            storm.go()
+        } else {
+            end(&mut storm.child).map(|()| 0.0)
+        };
         std::thread::sleep(Duration::from_millis(50));
         if let Ok(stopper) = stopper {
             stopper.stop();
         }
-        let Ok(consumed) = consumer.join() else { bail!("the consumer panicked") };
+        let Ok(consumed) = consumer.join() else {
+            bail!("the consumer panicked")
+        };
         let (records, cpu) = consumed?;
-        Ok(Run { records, cpu, call: call? })
+        Ok(Run {
+            records,
+            cpu,
+            call: call?,
+        })
     })
 }
 
 fn libbpf(setup: &Setup, object: &Path, count: u64) -> Result<Run> {
     let mut storm = storm(setup, count)?;
     let tid = storm.child.id().to_string();
-    let mut reader = Helper::start(Command::new(setup.program("ring")).arg("poll").arg(object).arg(tid))?;
+    let mut reader = Helper::start(
+        Command::new(setup.program("ring"))
+            .arg("poll")
+            .arg(object)
+            .arg(tid),
+    )?;
     let call = storm.go();
     std::thread::sleep(Duration::from_millis(50));
     end(&mut reader.child)?;
     let mut said = String::new();
     reader.output.read_to_string(&mut said)?;
-    let (records, cpu) = said.trim().split_once(' ').with_context(|| format!("the reader said {said:?}"))?;
-    Ok(Run { records: records.parse()?, cpu: cpu.parse()?, call: call? })
+    let (records, cpu) = said
+        .trim()
+        .split_once(' ')
+        .with_context(|| format!("the reader said {said:?}"))?;
+    Ok(Run {
+        records: records.parse()?,
+        cpu: cpu.parse()?,
+        call: call?,
+    })
 }
 
 /// All figures.
@@ -183,15 +241,32 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
     for (who, runs) in [("ours", &us), ("libbpf", &them)] {
         let fewest = runs.iter().map(|r| r.records).fold(f64::INFINITY, f64::min);
         if fewest < count as f64 {
-            eprintln!("bench: ring: {who} saw {fewest} of {count} records in its worst run; the ring was full");
+            eprintln!(
+                "bench: ring: {who} saw {fewest} of {count} records in its worst run; the ring was full"
+            );
         }
     }
-    let of = |runs: &[Run], what: fn(&Run) -> f64| median(&runs.iter().map(what).collect::<Vec<_>>());
+    let of =
+        |runs: &[Run], what: fn(&Run) -> f64| median(&runs.iter().map(what).collect::<Vec<_>>());
     let cpu = |r: &Run| r.cpu / r.records.max(1.0);
     let call = |r: &Run| r.call;
     let against = "libbpf, ring_buffer__poll";
     Ok(vec![
-        Figure::ratio("ring.consumer", "ns/rec", of(&us, cpu), against, of(&them, cpu), 0.5),
-        Figure::ratio("ring.traced-call", "ns", of(&us, call), against, of(&them, call), 0.75),
+        Figure::ratio(
+            "ring.consumer",
+            "ns/rec",
+            of(&us, cpu),
+            against,
+            of(&them, cpu),
+            0.5,
+        ),
+        Figure::ratio(
+            "ring.traced-call",
+            "ns",
+            of(&us, call),
+            against,
+            of(&them, call),
+            0.75,
+        ),
     ])
 }

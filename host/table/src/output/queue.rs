@@ -11,10 +11,10 @@ use crate::schema::Rows;
 
 /// After this many rows in one go the thread naps instead of sleeping, so that whoever pushes need
 /// not wake it: a wake-up costs the pusher microseconds, which only a single row is worth.
-const BUSY_ROWS: usize = 256;
+const BUSY_ROWS: usize = 64;
 
 /// How long such a nap is: what it adds to the time until a row is seen, under load alone.
-const NAP: Duration = Duration::from_millis(1);
+const NAP: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(super) struct Queue {
