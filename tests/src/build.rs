@@ -38,16 +38,11 @@ pub fn gadget(name: &str) -> PathBuf {
     )
 }
 
-/// `ig image build DIR -o OUT`, with whatever the environment's way of building guests needs.
+/// `ig image build DIR -o OUT`.
 #[must_use]
 pub fn build(dir: &Path, out: &Path) -> Output {
     let mut command = Command::new(ig());
     command.args(["image", "build"]).arg(dir).arg("-o").arg(out);
-    for line in std::env::var("IG_GUEST_ENV").unwrap_or_default().lines() {
-        if let Some((name, value)) = line.split_once('=') {
-            command.env(name, value);
-        }
-    }
     // Of the build that runs this test, not of the one that it starts.
     for name in [
         "CARGO_MANIFEST_DIR",

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{cargo, run};
 use crate::place::Place;
-use crate::setup::WasmWay;
 
 /// Builds `ig` with the release profile.
 pub fn release(place: &Place) -> Result<PathBuf> {
@@ -23,7 +22,7 @@ pub fn release(place: &Place) -> Result<PathBuf> {
 }
 
 /// Builds one example gadget into `target/gadgets/NAME.oci` and gives that path.
-pub fn bundle(place: &Place, way: &WasmWay, folder: &Path) -> Result<PathBuf> {
+pub fn bundle(place: &Place, folder: &Path) -> Result<PathBuf> {
     let name = folder
         .file_name()
         .and_then(|name| name.to_str())
@@ -40,15 +39,14 @@ pub fn bundle(place: &Place, way: &WasmWay, folder: &Path) -> Result<PathBuf> {
         .arg(shown)
         .arg("-o")
         .arg(&out);
-    way.set(&mut build);
     run(&mut build)?;
     Ok(out)
 }
 
 /// Builds every example gadget.
-pub fn bundles(place: &Place, way: &WasmWay) -> Result<()> {
+pub fn bundles(place: &Place) -> Result<()> {
     for folder in place.gadgets()? {
-        bundle(place, way, &folder)?;
+        bundle(place, &folder)?;
     }
     Ok(())
 }

@@ -17,10 +17,10 @@ const OLDEST_CLANG: u32 = 16;
 
 /// Versions of clang to ask the release for: the one that everything is tested with, then the
 /// newest first.
-const CLANG_VERSIONS: [u32; 9] = [19, 24, 23, 22, 21, 20, 18, 17, 16];
+const CLANG_VERSIONS: [u32; 7] = [19, 22, 21, 20, 18, 17, 16];
 
 /// Versions of lld to ask for when guests are built with Debian's own compiler.
-const LLD_VERSIONS: [u32; 7] = [22, 24, 23, 21, 20, 19, 18];
+const LLD_VERSIONS: [u32; 5] = [22, 21, 20, 19, 18];
 
 /// The licence check that CI runs; pinned, so that the same tree gives the same answer.
 const CARGO_DENY: &str = "0.20.2";
@@ -33,53 +33,12 @@ const INSTALL_SECONDS: u32 = 1200;
 /// The target that guests are built for.
 const GUEST_TARGET: &str = "wasm32-unknown-unknown";
 
-/// How Rust guests get a standard library for [`GUEST_TARGET`].
-pub enum WasmWay {
-    /// The toolchain has the target.
-    Rustup,
-    /// Debian's compiler with its library sources, and a linker.
-    Debian {
-        /// The program that links, such as `wasm-ld-22`.
-        linker: String,
-    },
-}
-
-impl WasmWay {
-    /// Sets what a build of a guest needs in the environment of `command`.
-    pub fn set(&self, command: &mut Command) {
-        command.envs(self.variables());
-    }
-
-    /// Tells the tests the same: their own build of the host keeps its compiler, so the variables
-    /// go by in one of our own, `IG_GUEST_ENV`, as `NAME=VALUE` lines.
-    pub fn set_for_tests(&self, command: &mut Command) {
-        let lines: Vec<String> = self
-            .variables()
-            .into_iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        command.env("IG_GUEST_ENV", lines.join("\n"));
-    }
-
-    fn variables(&self) -> Vec<(&'static str, &str)> {
-        match self {
-            Self::Rustup => Vec::new(),
-            Self::Debian { linker } => vec![
-                ("RUSTC", DEBIAN_RUSTC),
-                ("RUSTC_BOOTSTRAP", "1"),
-                ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort"),
-                ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker),
-            ],
-        }
-    }
-}
-
 /// The compiler of the package `rustc-web`, and where `rust-web-src` puts the library's source.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_RUST_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 
 /// Everything that building the host, the bundles and the tests takes.
-pub fn build_tools(place: &Place) -> Result<WasmWay> {
+pub fn build_tools(place: &Place) -> Result<()> {
     let mut wanted = Vec::new();
     if clang().is_none() {
         let version = Apt::newest("clang", &CLANG_VERSIONS)?;
@@ -160,12 +119,12 @@ fn clang_version(text: &str) -> Option<u32> {
 }
 
 /// Makes sure that guests can be built, by rustup if that answers, else from Debian's packages.
-fn wasm_target(place: &Place) -> Result<WasmWay> {
+fn wasm_target(place: &Place) -> Result<()> {
     if has_guest_target() {
-        return Ok(WasmWay::Rustup);
+        return Ok(());
     }
-    if let Some(linker) = debian_way() {
-        return Ok(WasmWay::Debian { linker });
+    if debian_way() {
+        return Ok(());
     }
     if in_path("rustup") {
         let added = tried(3, "rustup target add", || {
@@ -175,7 +134,7 @@ fn wasm_target(place: &Place) -> Result<WasmWay> {
                 .current_dir(&place.root))
         });
         match added {
-            Ok(()) if has_guest_target() => return Ok(WasmWay::Rustup),
+            Ok(()) if has_guest_target() => return Ok(()),
             Ok(()) => {
                 println!("xtask: rustup added {GUEST_TARGET} to another toolchain than cargo's");
             }
@@ -198,12 +157,10 @@ fn wasm_target(place: &Place) -> Result<WasmWay> {
         "rust-web-src".into(),
         format!("lld-{lld}"),
     ])?;
-    match debian_way() {
-        Some(linker) => Ok(WasmWay::Debian { linker }),
-        None => {
-            bail!("rustc-web, rust-web-src and lld-{lld} are installed, but no compiler came of it")
-        }
+    if !debian_way() {
+        bail!("rustc-web, rust-web-src and lld-{lld} are installed, but no compiler came of it");
     }
+    Ok(())
 }
 
 /// Whether the toolchain of this workspace has a core library for guests.
@@ -221,12 +178,12 @@ fn has_guest_target() -> bool {
     })
 }
 
-/// The linker, when Debian's compiler with its sources is there.
-fn debian_way() -> Option<String> {
-    if !Path::new(DEBIAN_RUST_SOURCE).is_file() || !Path::new(DEBIAN_RUSTC).is_file() {
-        return None;
-    }
-    versioned("wasm-ld", 18).or_else(|| in_path("wasm-ld").then(|| "wasm-ld".into()))
+/// Whether Debian's compiler is there with its sources and a linker: `ig image build` finds them by
+/// itself.
+fn debian_way() -> bool {
+    Path::new(DEBIAN_RUST_SOURCE).is_file()
+        && Path::new(DEBIAN_RUSTC).is_file()
+        && (versioned("wasm-ld", 18).is_some() || in_path("wasm-ld"))
 }
 
 /// The pinned `cargo deny`, in `target/tools`; gives the program to call.
@@ -393,27 +350,5 @@ mod tests {
             "bpftool:\n  Installed: (none)\n  Candidate: (none)\n"
         ));
         assert!(!has_candidate(""));
-    }
-
-    #[test]
-    fn debian_s_compiler_is_named_to_cargo_in_full() {
-        let mut command = Command::new("true");
-        WasmWay::Debian {
-            linker: "wasm-ld-22".into(),
-        }
-        .set(&mut command);
-        let set: Vec<_> = command
-            .get_envs()
-            .filter_map(|(name, value)| Some(format!("{}={}", name.display(), value?.display())))
-            .collect();
-        assert_eq!(
-            set,
-            [
-                "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22",
-                "CARGO_UNSTABLE_BUILD_STD=std,panic_abort",
-                "RUSTC=/usr/bin/rustc",
-                "RUSTC_BOOTSTRAP=1",
-            ]
-        );
     }
 }

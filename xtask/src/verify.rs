@@ -9,29 +9,31 @@ use crate::place::Place;
 use crate::root::{as_root, is_root};
 use crate::{build, setup};
 
-/// What the demo starts: each shows something else of the table (arguments, a child of a child,
-/// a command that is not there).
+/// What the demo starts: a child, a child of a child, a pipe, a script, a program that is not there.
 const DEMO: &str = "\
 exec >/dev/null 2>&1
-hostname; uname -sr
-ls -l /; sleep 1
-sh -c 'date -u; id'; sleep 1
-find /etc -maxdepth 1 -name 'host*' -exec cat {} +
-/no/such/command; sleep 1
-echo done | grep -c done
-true";
+hostname
+uname -sr; sleep 1
+sh -c 'id -un; date -u \"+%H:%M\"'; sleep 1
+seq 1000 | sort -rn | head -n 1; sleep 1
+/no/such/command --anyway; sleep 1
+ls -l /
+";
 
 /// `cargo xtask demo`.
 pub fn demo(place: &Place) -> Result<()> {
-    let way = setup::build_tools(place)?;
+    setup::build_tools(place)?;
     let ig = build::release(place)?;
-    let bundle = build::bundle(place, &way, &place.root.join("example-gadgets/trace_exec"))?;
+    let bundle = build::bundle(place, &place.root.join("example-gadgets/trace_exec"))?;
+    let script = place.target.join("demo.sh");
+    std::fs::write(&script, DEMO).with_context(|| format!("can't write {}", script.display()))?;
     println!("\nxtask: everything below comes from the running kernel, for a few seconds\n");
     let bundle_shown = bundle.strip_prefix(&place.root).unwrap_or(&bundle);
     run(as_root(ig)?
         .arg("run")
         .arg(bundle_shown)
-        .args(["--", "sh", "-c", DEMO]))?;
+        .args(["--", "sh"])
+        .arg(script.strip_prefix(&place.root).unwrap_or(&script)))?;
     let mut again = Command::new(place.ig().strip_prefix(&place.root).unwrap_or(&place.ig()));
     again.arg("run").arg(bundle_shown);
     println!(
@@ -43,9 +45,9 @@ pub fn demo(place: &Place) -> Result<()> {
 
 /// `cargo xtask test`.
 pub fn test(place: &Place, full: bool, passed: &[String]) -> Result<()> {
-    let way = setup::build_tools(place)?;
+    setup::build_tools(place)?;
     let ig = build::release(place)?;
-    build::bundles(place, &way)?;
+    build::bundles(place)?;
     let mut test = cargo();
     if !is_root() {
         // Test binaries are started by ourselves, through sudo; an array, because a path may
@@ -55,9 +57,13 @@ pub fn test(place: &Place, full: bool, passed: &[String]) -> Result<()> {
         let runner = format!("target.'cfg(all())'.runner = [{own:?}, \"as-root\"]");
         test.args(["--config", &runner]);
     }
-    test.args(["test", "--locked", "--workspace"]).args(passed);
+    test.args(["test", "--locked", "--no-fail-fast"]);
+    let narrowed = |word: &String| word == "-p" || word.starts_with("--package");
+    if !passed.iter().any(narrowed) {
+        test.arg("--workspace");
+    }
+    test.args(passed);
     test.env("IG_BIN", ig);
-    way.set_for_tests(&mut test);
     if full {
         test.env("IG_TEST_FULL", "1");
     }
@@ -69,10 +75,10 @@ pub fn bench(place: &Place, quick: bool) -> Result<()> {
     if !place.root.join("tests/bench/Cargo.toml").is_file() {
         bail!("there is no tests/bench in this tree: nothing to measure");
     }
-    let way = setup::build_tools(place)?;
+    setup::build_tools(place)?;
     setup::bench_tools()?;
     let ig = build::release(place)?;
-    build::bundles(place, &way)?;
+    build::bundles(place)?;
     run(cargo().args(["build", "--locked", "--release", "--package", "ig-bench"]))?;
     let mut bench = as_root("env")?;
     bench
