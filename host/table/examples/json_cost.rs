@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use arrow_array::{ArrayRef, BinaryArray, Int32Array, UInt32Array, UInt64Array};
 use ig_table::json::JsonWriter;
-use ig_table::{Column, DataType, Kind, Rows, Table, Words};
+use ig_table::{Column, DataType, Kind, Rows, RowsError, Table, Words};
 
-fn main() {
+fn main() -> Result<(), RowsError> {
     for (name, words) in [("numbers", false), ("words", true)] {
         for batch in [1, 8, 32, 256, 1024] {
-            let rows = rows(batch, words);
+            let rows = rows(batch, words)?;
             let selected: Vec<usize> = (0..rows.table.columns.len()).collect();
             let mut writer = JsonWriter::new(&rows.table, &selected, Words::fixed());
             let mut out = Vec::new();
@@ -37,9 +37,10 @@ fn main() {
             );
         }
     }
+    Ok(())
 }
 
-fn rows(len: usize, words: bool) -> Rows {
+fn rows(len: usize, words: bool) -> Result<Rows, RowsError> {
     let kind = |kind| if words { kind } else { Kind::None };
     let columns = [
         ("timestamp", DataType::U64, kind(Kind::Timestamp)),
@@ -104,5 +105,5 @@ fn rows(len: usize, words: bool) -> Rows {
             )
         }),
     ];
-    Rows::new(table, columns, len, 1_795_000_000_000_000_000).expect("the columns fit the table")
+    Rows::new(table, columns, len, 1_795_000_000_000_000_000)
 }

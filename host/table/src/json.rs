@@ -15,6 +15,8 @@
 
 mod line;
 mod pretty;
+#[cfg(test)]
+mod tests;
 
 use crate::cells::{Cells, Values, Wholes, items};
 use crate::kinds::Kind;

@@ -1,1 +1,464 @@
-//! tests
+//! Readers that are slow, go away, or fail midway; every row is found again in the ledger.
+
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::sync::{Condvar, Mutex};
+
+use arrow_array::{ArrayRef, UInt32Array};
+
+use super::*;
+use crate::{Column, DataType, Kind};
+
+fn table() -> Arc<Table> {
+    Arc::new(Table {
+        name: "t".to_owned(),
+        description: String::new(),
+        columns: vec![Column {
+            name: "n".to_owned(),
+            description: String::new(),
+            data_type: DataType::U32,
+            kind: Kind::None,
+            width: None,
+            hidden: false,
+        }],
+    })
+}
+
+/// Rows numbered from `first`; each is `{"n":NNNNNN}` and a line break, 13 bytes.
+fn rows(table: &Arc<Table>, first: u32, len: usize) -> Rows {
+    let values = UInt32Array::from_iter_values((first..).take(len));
+    let array: ArrayRef = Arc::new(values);
+    Rows::new(Arc::clone(table), vec![Some(array)], len, 0).unwrap()
+}
+
+const FIRST: u32 = 100_000;
+const ROW: usize = "{\"n\":100000}\n".len();
+
+fn start(format: Format, limits: QueueLimits, out: impl Write + Send + 'static) -> Output {
+    let options = OutputOptions {
+        format,
+        table: table(),
+        selected: vec![0],
+        words: Words::fixed(),
+        terminal: TerminalOptions::default(),
+        limits,
+    };
+    Output::start(options, Box::new(out)).unwrap()
+}
+
+fn lost(ledger: &OutputLedger) -> Vec<(LossReason, u64)> {
+    ledger
+        .lost
+        .iter()
+        .map(|(reason, rows)| (*reason, *rows))
+        .collect()
+}
+
+fn assert_exact(ledger: &OutputLedger, pushed: u64) {
+    assert_eq!(ledger.pushed, pushed);
+    assert_eq!(ledger.written + ledger.lost_rows(), pushed, "{ledger:?}");
+}
+
+/// Keeps what it is given, after a script: how each write call ends.
+#[derive(Clone, Default)]
+struct Sink {
+    state: Arc<(Mutex<SinkState>, Condvar)>,
+}
+
+#[derive(Default)]
+struct SinkState {
+    bytes: Vec<u8>,
+    /// Length of each write call.
+    calls: Vec<usize>,
+    /// Bytes that a call takes at most; 0: any.
+    most: usize,
+    /// After this many bytes calls fail.
+    fail_at: Option<(usize, i32)>,
+    /// Calls wait while this is set.
+    held: bool,
+    waiting: bool,
+}
+
+impl Sink {
+    fn with(&self, change: impl FnOnce(&mut SinkState)) {
+        change(&mut self.state.0.lock().unwrap());
+        self.state.1.notify_all();
+    }
+
+    fn wait_until(&self, reached: impl Fn(&SinkState) -> bool) {
+        let state = self.state.0.lock().unwrap();
+        drop(
+            self.state
+                .1
+                .wait_while(state, |state| !reached(state))
+                .unwrap(),
+        );
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.state.0.lock().unwrap().bytes.clone()).unwrap()
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.state.0.lock().unwrap();
+        state.waiting = true;
+        self.state.1.notify_all();
+        state = self.state.1.wait_while(state, |state| state.held).unwrap();
+        state.waiting = false;
+        let mut taken = if state.most == 0 {
+            bytes.len()
+        } else {
+            bytes.len().min(state.most)
+        };
+        if let Some((at, errno)) = state.fail_at {
+            taken = taken.min(at - state.bytes.len());
+            if taken == 0 {
+                return Err(io::Error::from_raw_os_error(errno));
+            }
+        }
+        state.calls.push(bytes.len());
+        state.bytes.extend_from_slice(&bytes[..taken]);
+        self.state.1.notify_all();
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+const EPIPE: i32 = 32;
+
+#[test]
+fn rows_are_written_in_order() {
+    let sink = Sink::default();
+    let output = start(Format::Json, QueueLimits::default(), sink.clone());
+    let table = table();
+    for batch in 0..100 {
+        output.push(rows(&table, FIRST + batch * 7, 7));
+    }
+    output.push(rows(&table, 0, 0));
+    let ledger = output.finish(None);
+    assert_eq!(
+        (ledger.pushed, ledger.written, ledger.lost_rows()),
+        (700, 700, 0)
+    );
+    assert_eq!(ledger.error, None);
+    let want: String = (FIRST..FIRST + 700)
+        .map(|n| format!("{{\"n\":{n}}}\n"))
+        .collect();
+    assert_eq!(sink.text(), want);
+}
+
+#[test]
+fn a_lone_row_is_shown_at_once() {
+    let sink = Sink::default();
+    let output = start(Format::Columns, QueueLimits::default(), sink.clone());
+    let table = table();
+    output.push(rows(&table, 1, 1));
+    // Nobody finishes or pushes more: the row comes by itself.
+    sink.wait_until(|state| !state.bytes.is_empty());
+    assert_eq!(sink.text(), "       N\n       1\n");
+    output.push(rows(&table, 2, 1));
+    sink.wait_until(|state| state.bytes.len() > 18);
+    assert_eq!(sink.text(), "       N\n       1\n       2\n");
+    assert_exact(&output.finish(None), 2);
+}
+
+#[test]
+fn what_waits_is_written_together() {
+    let sink = Sink::default();
+    sink.with(|state| state.held = true);
+    let output = start(Format::Json, QueueLimits::default(), sink.clone());
+    let table = table();
+    output.push(rows(&table, FIRST, 1));
+    sink.wait_until(|state| state.waiting);
+    for batch in 0..200 {
+        output.push(rows(&table, FIRST, 50 + batch % 3));
+    }
+    sink.with(|state| state.held = false);
+    let ledger = output.finish(None);
+    let pushed = 1 + 67 * 50 + 67 * 51 + 66 * 52;
+    assert_eq!((ledger.pushed, ledger.written), (pushed, pushed));
+    let calls = sink.state.0.lock().unwrap().calls.clone();
+    assert_eq!(calls[0], ROW);
+    assert!(calls.iter().all(|len| *len <= CHUNK), "{calls:?}");
+    // 10,201 rows of 13 bytes are two full chunks and a rest; a chunk may spill a little.
+    assert!(calls.len() <= 6, "{calls:?}");
+}
+
+#[test]
+fn a_full_queue_loses_rows_by_name_and_never_waits() {
+    let sink = Sink::default();
+    sink.with(|state| state.held = true);
+    let limits = QueueLimits {
+        rows: 100,
+        bytes: usize::MAX,
+    };
+    let output = start(Format::Json, limits, sink.clone());
+    let table = table();
+    output.push(rows(&table, FIRST, 10));
+    sink.wait_until(|state| state.waiting);
+    for _ in 0..10 {
+        output.push(rows(&table, FIRST + 10, 30));
+    }
+    assert_eq!(lost(&output.ledger()), [(LossReason::SlowReader, 210)]);
+    assert!(!output.closed());
+    sink.with(|state| state.held = false);
+    sink.wait_until(|state| state.bytes.len() == 100 * ROW);
+    // There is room again, even for more than the queue holds.
+    output.push(rows(&table, FIRST, 500));
+    let ledger = output.finish(None);
+    assert_eq!(ledger.written, 600);
+    assert_eq!(lost(&ledger), [(LossReason::SlowReader, 210)]);
+    assert_exact(&ledger, 810);
+    assert_eq!(sink.text().len(), 600 * ROW);
+}
+
+#[test]
+fn the_queue_is_bounded_by_bytes_too() {
+    let sink = Sink::default();
+    sink.with(|state| state.held = true);
+    let table = table();
+    let one = rows(&table, FIRST, 1_000);
+    let limits = QueueLimits {
+        rows: usize::MAX,
+        bytes: one.bytes() * 2,
+    };
+    let output = start(Format::Json, limits, sink.clone());
+    output.push(one.clone());
+    sink.wait_until(|state| state.waiting);
+    for _ in 0..5 {
+        output.push(one.clone());
+    }
+    sink.with(|state| state.held = false);
+    let ledger = output.finish(None);
+    assert_eq!(ledger.written, 3_000);
+    assert_eq!(lost(&ledger), [(LossReason::SlowReader, 3_000)]);
+}
+
+#[test]
+fn a_stalled_pipe_is_given_up_and_accounted() {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let file = std::fs::File::from(OwnedFd::from(writer));
+    let output = start(Format::Json, QueueLimits::default(), file);
+    let table = table();
+    let mut pushed = 0;
+    // Far more than a pipe holds; nobody reads.
+    for _ in 0..100 {
+        output.push(rows(&table, FIRST, 1_000));
+        pushed += 1_000;
+    }
+    let ledger = output.finish(Some(Duration::from_millis(50)));
+    assert_exact(&ledger, pushed);
+    assert_eq!(
+        ledger.lost.keys().copied().collect::<Vec<_>>(),
+        [LossReason::Stalled]
+    );
+    // The thread still hangs in its call; everything counted as written is in the pipe.
+    let mut bytes = vec![0; usize::try_from(ledger.written).unwrap() * ROW];
+    reader.read_exact(&mut bytes).unwrap();
+    assert!(bytes.ends_with(b"}\n") || bytes.is_empty());
+}
+
+#[test]
+fn a_slow_pipe_is_waited_for() {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let file = std::fs::File::from(OwnedFd::from(writer));
+    let output = start(Format::Json, QueueLimits::default(), file);
+    let table = table();
+    for _ in 0..20 {
+        output.push(rows(&table, FIRST, 1_000));
+    }
+    let reading = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).unwrap();
+        text
+    });
+    let ledger = output.finish(Some(Duration::from_secs(60)));
+    assert_eq!((ledger.written, ledger.lost_rows()), (20_000, 0));
+    assert_eq!(reading.join().unwrap().len(), 20_000 * ROW);
+}
+
+#[test]
+fn a_closed_pipe_ends_it() {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let file = std::fs::File::from(OwnedFd::from(writer));
+    let output = start(Format::Json, QueueLimits::default(), file);
+    let table = table();
+    output.push(rows(&table, FIRST, 3));
+    let mut bytes = [0; 3 * ROW];
+    reader.read_exact(&mut bytes).unwrap();
+    drop(reader);
+    let mut pushed = 3;
+    while !output.closed() {
+        output.push(rows(&table, FIRST, 10));
+        pushed += 10;
+        std::thread::yield_now();
+    }
+    output.push(rows(&table, FIRST, 7));
+    let ledger = output.finish(None);
+    assert_eq!(ledger.written, 3);
+    assert_eq!(lost(&ledger), [(LossReason::ClosedPipe, pushed + 7 - 3)]);
+    assert!(ledger.error.as_deref().unwrap().contains("Broken pipe"));
+}
+
+/// Fails after `at` bytes of the first chunk, of which `most` are taken a call, and gives what was
+/// written and lost of 100 rows.
+fn fails_at(format: Format, at: usize, most: usize, errno: i32) -> OutputLedger {
+    let sink = Sink::default();
+    sink.with(|state| {
+        state.most = most;
+        state.fail_at = Some((at, errno));
+    });
+    let output = start(format, QueueLimits::default(), sink.clone());
+    output.push(rows(&table(), FIRST, 60));
+    output.push(rows(&table(), FIRST + 60, 40));
+    let ledger = output.finish(None);
+    assert_exact(&ledger, 100);
+    assert_eq!(sink.text().len(), at);
+    ledger
+}
+
+#[test]
+fn a_write_that_fails_midway_counts_whole_rows() {
+    for (at, written) in [
+        (0, 0),
+        (1, 0),
+        (ROW - 1, 0),
+        (ROW, 1),
+        (ROW + 1, 1),
+        (55 * ROW + 5, 55),
+    ] {
+        for most in [0, 1, 7] {
+            let ledger = fails_at(Format::Json, at, most, ENOSPC);
+            assert_eq!(ledger.written, written, "{at} bytes, {most} a call");
+            assert_eq!(lost(&ledger), [(LossReason::NoSpace, 100 - written)]);
+        }
+    }
+    assert_eq!(
+        lost(&fails_at(Format::Json, 65 * ROW, 0, EIO)),
+        [(LossReason::WriteError, 35)]
+    );
+    assert_eq!(
+        lost(&fails_at(Format::Json, 65 * ROW, 0, EPIPE)),
+        [(LossReason::ClosedPipe, 35)]
+    );
+}
+
+#[test]
+fn headers_are_no_rows() {
+    let header = "       N\n".len();
+    for most in [0, 1] {
+        assert_eq!(fails_at(Format::Columns, header, most, EIO).written, 0);
+        assert_eq!(
+            fails_at(Format::Columns, 2 * header - 1, most, EIO).written,
+            0
+        );
+        assert_eq!(fails_at(Format::Columns, 2 * header, most, EIO).written, 1);
+        assert_eq!(
+            fails_at(Format::Columns, 70 * header, most, EIO).written,
+            69
+        );
+    }
+}
+
+#[test]
+fn pretty_rows_end_with_their_brace() {
+    let row = "{\n  \"n\": 100000\n}\n".len();
+    for (at, written) in [(2, 0), (row - 1, 0), (row, 1), (row + 4, 1), (9 * row, 9)] {
+        assert_eq!(
+            fails_at(Format::JsonPretty, at, 0, EIO).written,
+            written,
+            "{at}"
+        );
+        assert_eq!(
+            fails_at(Format::JsonPretty, at, 1, EIO).written,
+            written,
+            "{at}"
+        );
+    }
+}
+
+#[test]
+fn a_sink_that_takes_nothing_or_panics_loses_the_rest() {
+    struct Nothing;
+    impl Write for Nothing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let output = start(Format::Json, QueueLimits::default(), Nothing);
+    output.push(rows(&table(), FIRST, 4));
+    assert_eq!(lost(&output.finish(None)), [(LossReason::WriteError, 4)]);
+
+    struct Panics;
+    impl Write for Panics {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            panic!("a sink of the test")
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let output = start(Format::Json, QueueLimits::default(), Panics);
+    output.push(rows(&table(), FIRST, 4));
+    let ledger = output.finish(None);
+    assert_eq!(lost(&ledger), [(LossReason::WriteError, 4)]);
+}
+
+#[test]
+fn many_threads_push_under_pressure() {
+    let sink = Sink::default();
+    sink.with(|state| state.most = 1_000);
+    let limits = QueueLimits {
+        rows: 2_000,
+        bytes: 1 << 20,
+    };
+    let output = start(Format::Json, limits, sink.clone());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let table = table();
+                for n in 0..500 {
+                    output.push(rows(&table, FIRST, 1 + n % 40));
+                }
+            });
+        }
+    });
+    let ledger = output.finish(None);
+    let each: u64 = (0..500).map(|n| 1 + n % 40).sum();
+    assert_exact(&ledger, 4 * each);
+    assert_eq!(sink.text().lines().count() as u64, ledger.written);
+}
+
+#[test]
+fn blocked_time_is_counted() {
+    let sink = Sink::default();
+    sink.with(|state| state.held = true);
+    let output = start(Format::Json, QueueLimits::default(), sink.clone());
+    output.push(rows(&table(), FIRST, 1));
+    sink.wait_until(|state| state.waiting);
+    std::thread::sleep(Duration::from_millis(5));
+    sink.with(|state| state.held = false);
+    let ledger = output.finish(None);
+    assert!(ledger.blocked_ns >= 1_000_000, "{}", ledger.blocked_ns);
+}
+
+#[test]
+fn formats_have_names() {
+    for format in Format::ALL {
+        assert_eq!(format.as_str().parse(), Ok(format));
+    }
+    assert_eq!(
+        "yaml".parse::<Format>().unwrap_err().to_string(),
+        "no output format is named \"yaml\"; formats are columns, json, jsonpretty"
+    );
+}
