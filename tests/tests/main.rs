@@ -16,6 +16,8 @@ mod lifecycle;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod specification;
 #[cfg(test)]
 mod trace_exec;

@@ -23,35 +23,47 @@ pub struct Record<'a> {
 /// walks any bytes safely.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
-    span: &'a [u8],
-    at: usize,
+    /// What is left of the span.
+    rest: &'a [u8],
+    /// Where that begins.
+    at: u32,
 }
 
 impl<'a> Records<'a> {
     /// The records of `span`.
     #[must_use]
     pub fn new(span: &'a [u8]) -> Self {
-        Self { span, at: 0 }
+        Self { rest: span, at: 0 }
     }
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Record<'a>> {
         loop {
-            let rest = self.span.get(self.at..)?;
-            let (header, rest) = rest.split_first_chunk::<HEADER>()?;
+            let (header, behind) = self.rest.split_first_chunk::<HEADER>()?;
             let word = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
             if word & BUSY != 0 {
                 return None;
             }
             let length = (word & !DISCARD) as usize;
-            let payload = rest.get(..length)?;
-            let origin = self.at as u32;
-            // The padding of the last record may be cut off.
-            self.at += HEADER + length.next_multiple_of(8);
+            let padded = length.next_multiple_of(8);
+            let origin = self.at;
+            let payload = match behind.split_at_checked(padded) {
+                Some((record, rest)) => {
+                    self.rest = rest;
+                    self.at += (HEADER + padded) as u32;
+                    record.get(..length)?
+                }
+                // The padding of the last record may be cut off.
+                None => {
+                    let payload = behind.get(..length)?;
+                    self.rest = &[];
+                    payload
+                }
+            };
             if word & DISCARD == 0 {
                 return Some(Record { origin, payload });
             }

@@ -1,9 +1,10 @@
 //! `ig image`: building and inspecting bundles.
 
-use crate::{Failure, exit};
+use crate::{Failure, caller, exit};
 use anyhow::{Context, anyhow};
 use clap::ArgMatches;
 use ig_engine::build::{BuildOptions, Caller, build_as_caller};
+use ig_engine::command;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,21 @@ pub fn build_to(
         code: exit::OTHER,
         error: e,
     };
-    if let Some(caller) = Caller::of_sudo() {
+    if let Some(caller) = caller::caller() {
+        let command::Caller {
+            uid,
+            gid,
+            groups: _,
+            name,
+            home,
+        } = caller;
+        let named = name != uid.to_string();
+        let caller = Caller {
+            uid,
+            gid,
+            name: named.then_some(name),
+            home: home.into(),
+        };
         let ig = std::env::current_exe()
             .context("can't find this program's own file")
             .map_err(other)?;

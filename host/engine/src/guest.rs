@@ -246,7 +246,7 @@ impl Host for GuestHost {
             return;
         }
         self.log_lines += 1;
-        let text: String = text.chars().flat_map(|c| printable(c)).collect();
+        let text: String = text.chars().flat_map(printable).collect();
         (self.say)(&format!("{}: {}: {text}", self.gadget, word(level)));
     }
 

@@ -2,7 +2,8 @@
 // What an engineer would write by hand on libbpf: the same eBPF object as the gadget trace_open, one JSON line a record
 // with the fields that the gadget shows, in the same words.
 //
-//   trace_open OBJECT TID poll|batch|load    load: attach, say so, and end
+//   trace_open OBJECT TID poll|batch
+//   trace_open OBJECT TID load CMD ARGS...    attach, run the command, and end
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,8 +140,17 @@ int main(int argc, char **argv)
 	bpf_object__for_each_program(program, object)
 		if (bpf_program__autoload(program) && !bpf_program__attach(program))
 			return 1;
-	if (strcmp(argv[3], "load") == 0)
+	if (strcmp(argv[3], "load") == 0) {
+		pid_t child = argc > 4 ? vfork() : -1;
+
+		if (child == 0) {
+			execv(argv[4], argv + 4);
+			_exit(127);
+		}
+		if (child > 0)
+			waitpid(child, NULL, 0);
 		return 0;
+	}
 	ring = ring_buffer__new(bpf_map__fd(bpf_object__find_map_by_name(object, "events")), on_record, NULL, NULL);
 	if (!ring)
 		return 1;

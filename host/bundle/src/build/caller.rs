@@ -20,43 +20,6 @@ pub struct Caller {
     pub home: PathBuf,
 }
 
-impl Caller {
-    /// The user that called sudo; none when this process is not root, or root itself called.
-    #[must_use]
-    pub fn of_sudo() -> Option<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-        let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
-        // proc(5): the owner is the process's effective user.
-        if std::fs::metadata("/proc/self").ok()?.uid() != 0 {
-            return None;
-        }
-        let (uid, gid) = (number("SUDO_UID")?, number("SUDO_GID")?);
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        (uid != 0).then(|| Self::find(uid, gid, &passwd))
-    }
-
-    /// The user's name and home from the text of passwd(5).
-    fn find(uid: u32, gid: u32, passwd: &str) -> Self {
-        let mut entries = passwd
-            .lines()
-            .map(|line| line.split(':').collect::<Vec<_>>());
-        let entry =
-            entries.find(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(uid));
-        let field = |at: usize| {
-            entry
-                .as_ref()
-                .and_then(|fields| fields.get(at))
-                .filter(|text| !text.is_empty())
-        };
-        Self {
-            uid,
-            gid,
-            name: field(0).map(|name| (*name).to_owned()),
-            home: field(5).map_or_else(|| PathBuf::from("/"), PathBuf::from),
-        }
-    }
-}
-
 /// Runs `program` (this program's own file) with `arguments` as `caller`: ids, groups, `HOME` and `USER` are the
 /// caller's, and no privilege is kept or can come back. Input and output are this process's.
 ///
@@ -149,21 +112,6 @@ fn command(
 mod tests {
     use super::*;
 
-    const PASSWD: &str =
-        "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1001:Ann,,,:/home/ann:/bin/sh\n";
-
-    #[test]
-    fn a_caller_has_name_and_home() {
-        let ann = Caller::find(1000, 1001, PASSWD);
-        assert_eq!(
-            (ann.name.as_deref(), ann.home.as_path()),
-            (Some("ann"), Path::new("/home/ann"))
-        );
-        let nobody = Caller::find(4242, 7, PASSWD);
-        assert_eq!((nobody.name, nobody.home.as_path()), (None, Path::new("/")));
-    }
-
-    /// Tests run as root: the child must be somebody else, without any capability.
     #[test]
     fn nothing_of_root_is_left() {
         use std::os::unix::fs::MetadataExt as _;

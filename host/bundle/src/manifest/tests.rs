@@ -447,3 +447,18 @@ proptest::proptest! {
         }
     }
 }
+
+/// `docs/gadget.schema.json` is what editors get: `IG_BLESS=1 cargo test -p ig-bundle` writes it anew.
+#[test]
+fn the_schema_in_the_docs_is_the_one_of_the_types() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/gadget.schema.json");
+    let schema = format!("{:#}\n", json_schema());
+    if std::env::var_os("IG_BLESS").is_some() {
+        std::fs::write(path, &schema).unwrap();
+    }
+    let there = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        there == schema,
+        "docs/gadget.schema.json is old; IG_BLESS=1 writes it anew"
+    );
+}
