@@ -1,4 +1,4 @@
-//! What a row costs as JSON: `cargo run --release --example json_cost`.
+//! What a row costs as JSON: `cargo run --release --example json_cost [ROWS A BATCH]...`.
 //!
 //! Rows like those of a tracer of open(2): 11 columns, 9 numbers and 2 texts. Once as numbers, once
 //! with the time, the flags and the error as words.
@@ -12,8 +12,17 @@ use ig_table::json::JsonWriter;
 use ig_table::{Column, DataType, Kind, Rows, RowsError, Table, Words};
 
 fn main() -> Result<(), RowsError> {
+    let asked: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let batches = if asked.is_empty() {
+        vec![1, 8, 32, 256, 1024]
+    } else {
+        asked
+    };
     for (name, words) in [("numbers", false), ("words", true)] {
-        for batch in [1, 8, 32, 256, 1024] {
+        for batch in batches.clone() {
             let rows = rows(batch, words)?;
             let selected: Vec<usize> = (0..rows.table.columns.len()).collect();
             let mut writer = JsonWriter::new(&rows.table, &selected, Words::fixed());

@@ -97,7 +97,15 @@ impl<'a> Line<'a> {
         if negative {
             self.byte(b'-');
         }
-        self.fill::<{ decimal::WINDOW }>(|window| decimal::write(magnitude, window));
+        // Not by `fill`: the closure would become a function of its own.
+        match self
+            .buffer
+            .get_mut(self.at..)
+            .and_then(<[u8]>::first_chunk_mut)
+        {
+            Some(window) => self.at += decimal::write(magnitude, window),
+            None => self.full = true,
+        }
     }
 
     /// Text between quotes that is already there: escapes what JSON, UTF-8 and terminals want
