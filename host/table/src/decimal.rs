@@ -26,13 +26,42 @@ pub(crate) fn all_eight(n: u32) -> u64 {
     eight(n) | ASCII
 }
 
+/// For numbers with the highest bit i: what to add so that bits 32 and above are how many digits.
+const COUNT: [u64; 32] = {
+    let mut table = [0; 32];
+    let mut bit = 0;
+    let mut digits = 1;
+    let mut power = 10_u64;
+    while bit < 32 {
+        if (1 << bit) >= power {
+            digits += 1;
+            power *= 10;
+        }
+        let crosses = power < 1 << (bit + 1);
+        table[bit] = if crosses {
+            ((digits + 1) << 32) - power
+        } else {
+            digits << 32
+        };
+        bit += 1;
+    }
+    table
+};
+
+/// How many digits a number has. Shorter to compute than the digits, which matters: where the
+/// next value goes depends on it, and the digits themselves can follow while that is written.
+#[inline(always)]
+fn count(n: u32) -> usize {
+    let highest = (n | 1).ilog2() as usize & 31;
+    ((u64::from(n) + COUNT[highest]) >> 32) as usize
+}
+
 /// The digits of a number below 10^8 without leading zeros, in ASCII, and how many they are.
 #[inline(always)]
 fn up_to_eight(n: u32) -> (u64, usize) {
-    let digits = eight(n);
-    // The last digit stays even when it is zero.
-    let zeros = (digits.trailing_zeros() / 8).min(7);
-    ((digits | ASCII) >> (zeros * 8), 8 - zeros as usize)
+    let len = count(n);
+    let zeros = 8_u32.wrapping_sub(len as u32) & 7;
+    (all_eight(n) >> (zeros * 8), len)
 }
 
 #[inline(always)]
@@ -95,6 +124,17 @@ mod tests {
             }
         }
         assert_eq!(text(u64::MAX), u64::MAX.to_string());
+    }
+
+    #[test]
+    fn digits_are_counted() {
+        for power in 0..10 {
+            let n = 10_u32.pow(power);
+            for n in [n - 1, n, n + 1, n * 2] {
+                assert_eq!(count(n), n.to_string().len(), "{n}");
+            }
+        }
+        assert_eq!(count(u32::MAX), 10);
     }
 
     #[test]
