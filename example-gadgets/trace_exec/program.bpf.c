@@ -74,7 +74,7 @@ static __always_inline struct event *begin(struct draft *draft, int ret)
 }
 
 /* `file_size` is what bpf_probe_read_*_str returned. */
-static __always_inline __u32 end_file(struct event *event, long file_size)
+static __always_inline __u64 end_file(struct event *event, long file_size)
 {
 	if (file_size < 1) {
 		event->file[0] = 0;
@@ -85,7 +85,7 @@ static __always_inline __u32 end_file(struct event *event, long file_size)
 }
 
 /* Puts the record out, of whose tail `used` bytes are filled by the path that was called. */
-static __always_inline int finish(void *ctx, struct draft *draft, __u32 used)
+static __always_inline int finish(void *ctx, struct draft *draft, __u64 used)
 {
 	struct event *event = (struct event *)draft->record;
 
@@ -112,7 +112,7 @@ int exec_started(__u64 *ctx)
 	struct draft *draft;
 	struct event *event;
 	__u64 start, size;
-	__u32 used;
+	__u64 used;
 
 	if (gadget_should_discard_data_current())
 		return 0;
@@ -148,7 +148,7 @@ static __always_inline int report_failed(struct syscall_trace_exit *ctx, __u64 f
 	struct draft *draft;
 	struct event *event;
 	const char *arg;
-	__u32 used;
+	__u64 used;
 	int i;
 
 	draft = gadget_scratch(&failed);
@@ -165,7 +165,7 @@ static __always_inline int report_failed(struct syscall_trace_exit *ctx, __u64 f
 	carried->cut = 0;
 	args_size = &event->args_size;
 	for (i = 0; i <= ARGS_MAX; i++) {
-		__u32 size = *args_size;
+		__u64 size = *args_size;
 		long got, unread;
 
 		/* What can't be read is zeroed by the kernel: the pointer, and the text below. */

@@ -11,13 +11,6 @@
 #define O_CREAT 00000100
 #define __O_TMPFILE 020000000
 
-/* include/uapi/linux/openat2.h */
-struct open_how {
-	__u64 flags;
-	__u64 mode;
-	__u64 resolve;
-};
-
 /* Only opens that failed. */
 const volatile bool failed_only = false;
 GADGET_PARAM(failed_only);

@@ -38,9 +38,17 @@ pub fn gadget(name: &str) -> PathBuf {
     )
 }
 
-/// `ig image build DIR -o OUT`.
+/// `ig image build DIR -o OUT`, as who we are: a test's own folder is closed to the user behind sudo.
 #[must_use]
 pub fn build(dir: &Path, out: &Path) -> Output {
+    let mut command = command(dir, out);
+    for name in ["SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND"] {
+        command.env_remove(name);
+    }
+    command.output().expect("ig starts")
+}
+
+fn command(dir: &Path, out: &Path) -> Command {
     let mut command = Command::new(ig());
     command.args(["image", "build"]).arg(dir).arg("-o").arg(out);
     // Of the build that runs this test, not of the one that it starts.
@@ -51,7 +59,7 @@ pub fn build(dir: &Path, out: &Path) -> Output {
     ] {
         command.env_remove(name);
     }
-    command.output().expect("ig starts")
+    command
 }
 
 /// One lock and one result a bundle: tests run in parallel.
@@ -76,7 +84,8 @@ fn built(dir: &Path, into: &Path) -> PathBuf {
             return Ok(());
         }
         std::fs::create_dir_all(into).map_err(|e| format!("{}: {e}", into.display()))?;
-        let output = build(dir, &out);
+        // Under sudo as the calling user: what it leaves in the tree is theirs.
+        let output = command(dir, &out).output().map_err(|e| e.to_string())?;
         if output.status.success() {
             return Ok(());
         }

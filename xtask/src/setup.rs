@@ -205,6 +205,7 @@ pub fn cargo_deny(place: &Place) -> Result<PathBuf> {
             .args([
                 "install",
                 "--locked",
+                "--no-default-features",
                 &format!("cargo-deny@{CARGO_DENY}"),
                 "--root",
             ])

@@ -11,6 +11,13 @@
 #define TASK_COMM_LEN 16
 #endif
 
+/* include/uapi/linux/openat2.h: user space's layout, so nothing to relocate */
+struct open_how {
+	__u64 flags;
+	__u64 mode;
+	__u64 resolve;
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 /* include/linux/uidgid_types.h */

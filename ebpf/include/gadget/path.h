@@ -36,7 +36,7 @@ struct gadget_path_walk {
  * 1. A path of more than GADGET_PATH_PARTS components begins with "..." in place of the first ones.
  * 0: nothing could be read.
  */
-static __always_inline __u32 gadget_read_path(const struct path *path, const struct path *root,
+static __always_inline __u64 gadget_read_path(const struct path *path, const struct path *root,
 					      volatile struct gadget_path_walk *walk, char *buffer)
 {
 	struct dentry *dentry = BPF_CORE_READ(path, dentry);
@@ -44,7 +44,7 @@ static __always_inline __u32 gadget_read_path(const struct path *path, const str
 	struct vfsmount *vfsmount = BPF_CORE_READ(path, mnt);
 	struct vfsmount *root_vfsmount = BPF_CORE_READ(root, mnt);
 	bool whole = false;
-	__u32 length;
+	__u64 length;
 
 	if (!dentry)
 		return 0;
@@ -52,7 +52,7 @@ static __always_inline __u32 gadget_read_path(const struct path *path, const str
 	walk->length = 0;
 	for (int i = 0; i < GADGET_PATH_STEPS; i++) {
 		struct dentry *parent;
-		__u32 count;
+		__u64 count;
 
 		if (dentry == root_dentry && vfsmount == root_vfsmount) {
 			whole = true;
@@ -88,7 +88,7 @@ static __always_inline __u32 gadget_read_path(const struct path *path, const str
 		walk->length = 3;
 	}
 	for (int i = 0; i < GADGET_PATH_PARTS; i++) {
-		__u32 last = walk->count - 1;
+		__u64 last = (__u64)walk->count - 1;
 		long size;
 
 		if (last >= GADGET_PATH_PARTS)
@@ -119,7 +119,7 @@ static __always_inline __u32 gadget_read_path(const struct path *path, const str
 }
 
 /* The working directory of the current task; see gadget_read_path(). */
-static __always_inline __u32 gadget_read_cwd(volatile struct gadget_path_walk *walk, char *buffer)
+static __always_inline __u64 gadget_read_cwd(volatile struct gadget_path_walk *walk, char *buffer)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);

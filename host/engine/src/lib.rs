@@ -3,6 +3,7 @@
 pub mod command;
 mod guest;
 pub mod ledger;
+pub mod options;
 mod pipeline;
 mod plan;
 pub mod run;

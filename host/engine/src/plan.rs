@@ -1,7 +1,7 @@
 //! What a run is going to do, decided before anything happens: checked manifest, wanted columns, values for the
 //! kernel side.
 
-use crate::run::{RunError, Target};
+use crate::options::{RunError, Target};
 use ig_bundle::Bundle;
 use ig_bundle::manifest::{
     Access, ColumnSource, Manifest, ParamTarget, Resolved, ResolvedSource, ResolvedTable,

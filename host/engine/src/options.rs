@@ -1,0 +1,114 @@
+//! What a run is asked to do, and why it may not come about.
+
+use crate::command::{CommandError, CommandSpec};
+use crate::guest::Say;
+use crate::stop::Stop;
+use ig_bundle::Bundle;
+use ig_kernel::host::Missing;
+use ig_table::columns::TerminalOptions;
+use ig_table::output::Format;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// What to trace; all of it is decided in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// This process, and the children that it makes from now on.
+    pub pid: Option<u32>,
+    /// This thread.
+    pub tid: Option<u32>,
+    /// Tasks of exactly this name, at most 15 bytes.
+    pub comm: Option<String>,
+    /// This user id.
+    pub uid: Option<u32>,
+    /// This group id.
+    pub gid: Option<u32>,
+}
+
+/// What a guest may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestLimits {
+    /// CPU time of one call.
+    pub cpu_per_call: Duration,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Host functions in one call.
+    pub host_calls: u32,
+    /// Bytes of rows that one call may emit.
+    pub staging: u64,
+    /// The run ends with this many traps.
+    pub max_traps: u32,
+}
+
+/// Where rows go and how they look.
+pub struct OutputOptions {
+    /// How.
+    pub format: Format,
+    /// Which columns; None: those that are not hidden.
+    pub fields: Option<String>,
+    /// Where.
+    pub writer: Box<dyn Write + Send>,
+    /// Whether and how large the terminal is.
+    pub terminal: TerminalOptions,
+}
+
+/// All that a run needs to know.
+pub struct RunOptions {
+    /// The gadget.
+    pub bundle: Bundle,
+    /// Values of its parameters by name; a later one replaces an earlier.
+    pub params: Vec<(String, String)>,
+    /// What to trace.
+    pub target: Target,
+    /// A command to start, trace and end with.
+    pub command: Option<CommandSpec>,
+    /// Ends the run after this time.
+    pub timeout: Option<Duration>,
+    /// Bytes of each ring buffer.
+    pub ring_size: Option<u64>,
+    /// What the guest may use.
+    pub limits: GuestLimits,
+    /// Where rows go.
+    pub output: OutputOptions,
+    /// Folder for compiled guests.
+    pub cache: Option<PathBuf>,
+    /// Also say what is only for a gadget's author.
+    pub verbose: bool,
+    /// Ends the run from outside.
+    pub stop: Arc<Stop>,
+    /// Says a word to the user.
+    pub say: Say,
+}
+
+/// Why a run did not come about.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// What the user asked for does not fit the gadget.
+    #[error("{0}")]
+    Usage(String),
+    /// The machine or the user's rights lack something.
+    #[error("this gadget can't run here:{}", list(.0))]
+    Missing(Vec<Missing>),
+    /// The kernel refused.
+    #[error("{0}")]
+    Kernel(String),
+    /// The bundle is not what it should be.
+    #[error("{0}")]
+    Refused(String),
+    /// The guest's first call failed.
+    #[error("the guest did not start: {0}")]
+    Init(String),
+    /// The command can't be started.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The host itself is short of something.
+    #[error("{0}")]
+    Host(String),
+}
+
+fn list(missing: &[Missing]) -> String {
+    missing.iter().map(|m| format!("\n  - {m}")).collect()
+}
