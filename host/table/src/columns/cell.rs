@@ -13,6 +13,8 @@ use crate::time::Local;
 pub(super) struct Formatter {
     words: Words,
     clock: Local,
+    /// A user's name before it is made harmless.
+    name: String,
     /// Of the rows at hand.
     pub(super) wall_offset: i64,
 }
@@ -26,6 +28,7 @@ impl Formatter {
         Self {
             words,
             clock,
+            name: String::new(),
             wall_offset: 0,
         }
     }
@@ -119,9 +122,9 @@ impl Formatter {
                 self.words.push(kind, values.bits(row).into(), out);
             }
             Kind::User => {
-                let mut name = String::new();
-                self.words.push(kind, values.get(row), &mut name);
-                push_harmless(name.as_bytes(), out);
+                self.name.clear();
+                self.words.push(kind, values.get(row), &mut self.name);
+                push_harmless(self.name.as_bytes(), out);
             }
             kind => {
                 if !self.words.push(kind, values.get(row), out) {

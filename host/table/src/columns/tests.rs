@@ -173,6 +173,35 @@ fn one_header_whatever_happens() {
 }
 
 #[test]
+fn a_resize_fits_all_columns_anew() {
+    let table = table(&[
+        ("a", "text", Kind::None, Some(20)),
+        ("b", "text", Kind::None, Some(20)),
+    ]);
+    let size = TerminalSize::new(21);
+    let terminal = TerminalOptions {
+        size: Some(size.clone()),
+        color: false,
+    };
+    let mut writer = ColumnsWriter::new(&table, &[0, 1], words(), terminal);
+    let rows = rows(
+        &table,
+        vec![texts(&["abcdefghijklmnop"]), texts(&["ABCDEFGHIJKLMNOP"])],
+    );
+    assert_eq!(
+        screen(&mut writer, &rows),
+        "A          B\nabcdefghi… ABCDEFGHI…\n"
+    );
+    size.set(41);
+    assert_eq!(
+        screen(&mut writer, &rows),
+        "abcdefghijklmnop     ABCDEFGHIJKLMNOP\n"
+    );
+    size.set(21);
+    assert_eq!(screen(&mut writer, &rows), "abcdefghi… ABCDEFGHI…\n");
+}
+
+#[test]
 fn tiny_terminals_lose_the_right_end() {
     let table = open_table();
     let rows = open_rows(&table, &["/etc/passwd"]);
