@@ -94,36 +94,56 @@ impl Held {
     }
 }
 
-/// Names of all loaded programs (15 bytes of the function's name).
+/// Ids and names of all loaded programs (15 bytes of the function's name).
 #[must_use]
-pub fn program_names() -> Vec<String> {
-    let mut names = Vec::new();
+pub fn programs() -> Vec<(u32, String)> {
+    let mut found = Vec::new();
     let mut id = 0_u32;
     loop {
         // struct { start_id, next_id, open_flags }
         let mut attr = [id, 0, 0];
         if bpf(BPF_PROG_GET_NEXT_ID, &mut attr).is_none() {
-            return names;
+            return found;
         }
         id = attr[1];
-        if let Some(fd) = by_id(BPF_PROG_GET_FD_BY_ID, id) {
-            names.extend(program_name(&fd));
+        if let Some(name) = by_id(BPF_PROG_GET_FD_BY_ID, id).and_then(|fd| program_name(&fd)) {
+            found.push((id, name));
         }
     }
 }
 
-/// Waits until no program is loaded whose name begins with `start`. Panics when one stays.
-pub fn assert_none_named(start: &str) {
+/// Loaded programs whose name begins with `start` and that no process holds: left behind, or about
+/// to be freed. Those of runs that go on meanwhile do not count.
+#[must_use]
+pub fn orphans(start: &str) -> Vec<(u32, String)> {
+    let mut loaded = programs();
+    loaded.retain(|(_, name)| name.starts_with(start));
+    if loaded.is_empty() {
+        return loaded;
+    }
+    let mut held = Held::default();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        if let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        {
+            held.observe(pid);
+        }
+    }
+    loaded.retain(|(id, _)| !held.programs.contains(id));
+    loaded
+}
+
+/// Waits until there are no [`orphans`]. Panics when one stays.
+pub fn assert_no_orphans(start: &str) {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
-        let left: Vec<_> = program_names()
-            .into_iter()
-            .filter(|name| name.starts_with(start))
-            .collect();
+        let left = orphans(start);
         if left.is_empty() {
             return;
         }
-        assert!(Instant::now() < until, "still loaded: {left:?}");
+        assert!(Instant::now() < until, "loaded, and nobody's: {left:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,7 +1,7 @@
 //! Bad input: one clear error each, and nothing left attached.
 
 use ig_tests::layout::{Layer, Layout};
-use ig_tests::loaded::assert_none_named;
+use ig_tests::loaded::assert_no_orphans;
 use ig_tests::{Ig, bundle, gadget};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ fn refused(bundle: &Path, words: &[&str]) {
         .sh(":")
         .finish()
         .expect_refusal(123, words);
-    assert_none_named("hostile");
+    assert_no_orphans("hostile");
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn hostile(mode: &str, code: i32, words: &[&str]) {
     }
     // Staged rows of a call that trapped are nobody's.
     assert_eq!(finished.rows().len(), 0, "mode {mode}");
-    assert_none_named("hostile");
+    assert_no_orphans("hostile");
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn a_guest_that_refuses_to_start() {
         .sh(":")
         .finish()
         .expect_error(121, &[]);
-    assert_none_named("hostile");
+    assert_no_orphans("hostile");
 }
 
 /// After the limit of traps; until then a new instance goes on.

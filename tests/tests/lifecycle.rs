@@ -1,6 +1,6 @@
 //! How a run begins and ends: signals, timeouts, exit codes, and what is left behind.
 
-use ig_tests::loaded::Held;
+use ig_tests::loaded::{Held, orphans, programs};
 use ig_tests::{Ig, Running, bundle};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -65,6 +65,27 @@ fn after_kill_9_nothing_is_left_in_the_kernel() {
     let finished = running.wait();
     assert_eq!(finished.status.code(), None);
     assert_eq!(held.left(), Held::default());
+}
+
+/// The check after each run is not empty: what is loaded is seen, and whose it is.
+#[test]
+fn what_is_loaded_is_seen_by_the_harness() {
+    let running = attached(&[]);
+    let held = running.held();
+    let names: Vec<_> = programs()
+        .into_iter()
+        .filter(|(id, _)| held.programs.contains(id))
+        .map(|(_, name)| name)
+        .collect();
+    assert_eq!(names.len(), held.programs.len(), "{names:?} of {held:?}");
+    let name = names.first().expect("a program");
+    assert!(
+        !orphans(name)
+            .iter()
+            .any(|(id, _)| held.programs.contains(id))
+    );
+    running.signal("INT");
+    running.wait().expect_code(0);
 }
 
 #[test]
