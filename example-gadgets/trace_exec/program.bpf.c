@@ -164,7 +164,7 @@ static __always_inline int report_failed(struct syscall_trace_exit *ctx, __u64 f
 	carried = draft;
 	carried->cut = 0;
 	args_size = &event->args_size;
-	for (i = 0; i <= ARGS_MAX; i++) {
+	for (i = 0; i < ARGS_MAX; i++) {
 		__u64 size = *args_size;
 		long got, unread;
 
@@ -181,6 +181,8 @@ static __always_inline int report_failed(struct syscall_trace_exit *ctx, __u64 f
 		carried->cut |= (__u64)unread | (got & ARG_SIZE);
 		*args_size = size + got;
 	}
+	if (i == ARGS_MAX) /* was it the last one? */
+		bpf_probe_read_user(&arg, sizeof(arg), (const void *)(argv + i * sizeof(arg)));
 	event->args_count = i;
 	event->args_truncated = carried->cut || arg;
 	return finish(ctx, draft, used);
