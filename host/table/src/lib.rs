@@ -16,7 +16,6 @@ pub mod names;
 pub mod output;
 pub mod schema;
 pub mod select;
-pub mod stage;
 pub mod text;
 mod time;
 
@@ -26,4 +25,3 @@ pub use kinds::open_flags::Arch;
 pub use kinds::words::Words;
 pub use output::{Format, LossReason, Output, OutputLedger, OutputOptions, QueueLimits};
 pub use schema::{Column, DataType, Rows, RowsError, Table};
-pub use stage::Stage;
