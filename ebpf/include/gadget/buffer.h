@@ -40,8 +40,8 @@ struct gadget_ledger {
 
 /*
  * Flags of every record that is handed over. 0: the kernel wakes the reader when it had caught up,
- * and the host's reader takes care that this is rare. Nothing else was ever faster with it; the macro
- * is there for readers that can't.
+ * and the host's reader takes care that this is rare by napping. The macro is there for other readers;
+ * the benches build their batched baseline with it.
  */
 #ifndef GADGET_RINGBUF_FLAGS
 #define GADGET_RINGBUF_FLAGS(map) 0

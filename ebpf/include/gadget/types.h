@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * Types that say what a field means. Use them in record structs: the typedef's name is in the BTF,
- * and the host takes a column's kind from it, that is, how the value is shown and filtered.
+ * for whoever reads the object. How a column is shown is the manifest's `kind`, which has to be given.
  */
 #ifndef __GADGET_TYPES_H
 #define __GADGET_TYPES_H
