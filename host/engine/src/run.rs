@@ -304,21 +304,29 @@ impl Live {
                 self.stop.request(Reason::Timeout);
                 break None;
             }
-            match self.round() {
-                Ok(true) => continue,
-                Ok(false) => {}
+            let round = match self.round() {
+                Ok(round) => round,
                 Err(End::Traps) => {
                     traps = true;
                     self.stop.request(Reason::Traps);
                     break None;
                 }
                 Err(End::Failure(what)) => break Some(what),
+            };
+            if round == Round::Behind {
+                continue;
             }
             if self.pipeline.closed() {
                 self.stop.request(Reason::Reader);
                 break None;
             }
-            if let Err(e) = self.waiter.wait(self.wake_up()) {
+            let wake_up = self.wake_up();
+            let waited = if round == Round::CaughtUp {
+                self.waiter.nap(wake_up).map(drop)
+            } else {
+                self.waiter.wait(wake_up).map(drop)
+            };
+            if let Err(e) = waited {
                 break Some(e.to_string());
             }
         };
@@ -329,15 +337,19 @@ impl Live {
         }
     }
 
-    /// One span of each ring, and the timers that are due. False: there was nothing to do.
-    fn round(&mut self) -> Result<bool, End> {
-        let mut busy = false;
+    /// One span of each ring, and the timers that are due.
+    fn round(&mut self) -> Result<Round, End> {
+        let mut round = Round::Idle;
         for (source, (index, ring)) in self.rings.iter_mut().enumerate() {
             let limits = ring.limits();
             let Some(span) = ring.span(limits).map_err(|e| End::Failure(e.to_string()))? else {
                 continue;
             };
-            busy = true;
+            round = round.max(if span.more {
+                Round::Behind
+            } else {
+                Round::CaughtUp
+            });
             self.waiter.saw(*index, span.records, span.bytes.len());
             let kept = span.records - span.discarded;
             let result = self
@@ -355,9 +367,9 @@ impl Live {
             self.pipeline
                 .tick(now())
                 .map_err(|TooManyTraps| End::Traps)?;
-            busy = true;
+            round = round.max(Round::CaughtUp);
         }
-        Ok(busy)
+        Ok(round)
     }
 
     fn wake_up(&self) -> Option<Instant> {
@@ -378,8 +390,8 @@ impl Live {
         loop {
             loop {
                 match self.round() {
-                    Ok(true) => {}
-                    Ok(false) => break,
+                    Ok(Round::Idle) => break,
+                    Ok(_) => {}
                     // The guest is over; what is left is taken and counted all the same.
                     Err(End::Traps) => traps = Err(End::Traps),
                     Err(failure) => return Err(failure),
@@ -403,6 +415,17 @@ impl Live {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// What a look into every ring found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Round {
+    /// Nothing in any of them.
+    Idle,
+    /// Something, and nothing behind it.
+    CaughtUp,
+    /// More than one span in one of them.
+    Behind,
 }
 
 /// Why serving can't go on.

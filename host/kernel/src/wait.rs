@@ -138,15 +138,32 @@ impl Waiter {
     pub fn wait(&mut self, deadline: Option<Instant>) -> Result<Wake, WaitError> {
         let now = Instant::now();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-        let wake = match pace::together(&mut self.paces, now.saturating_duration_since(self.start))
-        {
+        let wake = match self.pace(now) {
             Next::Nap(nap) => self.poll_urgent(Some(left.map_or(nap, |left| left.min(nap))))?,
             Next::Sleep => self.sleep(left)?,
         };
-        Ok(wake.unwrap_or_else(|| match deadline {
-            Some(deadline) if Instant::now() >= deadline => Wake::Deadline,
-            _ => Wake::Rings, // after a signal, too: a look does no harm
-        }))
+        Ok(woken(wake, deadline))
+    }
+
+    /// Naps if so much comes that naps replace wake-ups; `None`: not so much, nothing was waited for. Call it when the
+    /// consumer has caught up with every ring, though none has to be empty: a nap ends by the clock. Looking until
+    /// a ring is empty would chase its producer, span by ever smaller span.
+    ///
+    /// # Errors
+    ///
+    /// `epoll_wait(2)` failed.
+    pub fn nap(&mut self, deadline: Option<Instant>) -> Result<Option<Wake>, WaitError> {
+        let now = Instant::now();
+        let Next::Nap(nap) = self.pace(now) else {
+            return Ok(None);
+        };
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        let wake = self.poll_urgent(Some(left.map_or(nap, |left| left.min(nap))))?;
+        Ok(Some(woken(wake, deadline)))
+    }
+
+    fn pace(&mut self, now: Instant) -> Next {
+        pace::together(&mut self.paces, now.saturating_duration_since(self.start))
     }
 
     fn sleep(&self, timeout: Option<Duration>) -> Result<Option<Wake>, WaitError> {
@@ -169,4 +186,11 @@ impl Waiter {
         }
         Ok(tokens.first().map(|token| Wake::Ready(*token)))
     }
+}
+
+fn woken(wake: Option<Wake>, deadline: Option<Instant>) -> Wake {
+    wake.unwrap_or_else(|| match deadline {
+        Some(deadline) if Instant::now() >= deadline => Wake::Deadline,
+        _ => Wake::Rings, // after a signal, too: a look does no harm
+    })
 }

@@ -317,7 +317,7 @@ impl Drop for Writer {
     }
 }
 
-/// Bytes gathered before a write, and given to one write call at most: what a pipe holds.
+/// Bytes gathered before a write: what a pipe holds.
 const CHUNK: usize = 64 << 10;
 
 /// A write call that takes this long was blocked.
@@ -362,9 +362,8 @@ impl Writer {
         let mut taken = 0;
         let mut counted = 0;
         while let Some(rest) = chunk.get(taken..).filter(|rest| !rest.is_empty()) {
-            let piece = rest.get(..CHUNK).unwrap_or(rest);
             let start = Instant::now();
-            let result = out.write(piece);
+            let result = out.write(rest);
             let time = start.elapsed();
             let blocked = if time >= BLOCKED {
                 time

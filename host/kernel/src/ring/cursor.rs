@@ -46,6 +46,8 @@ pub(crate) struct Walked {
     pub(crate) length: usize,
     pub(crate) records: u32,
     pub(crate) discarded: u32,
+    /// Records behind these were there already.
+    pub(crate) more: bool,
 }
 
 /// How far ahead headers are prefetched, in records of the size just seen.
@@ -138,6 +140,7 @@ impl Cursor {
             length: walked as usize,
             records,
             discarded,
+            more: walked < available,
         }))
     }
 

@@ -103,6 +103,9 @@ pub struct SpanRef<'ring> {
     pub records: u32,
     /// How many of them the program threw away.
     pub discarded: u32,
+    /// Records behind these were there already when they were walked over, finished or not. Without, the consumer has
+    /// caught up.
+    pub more: bool,
 }
 
 impl<'ring> SpanRef<'ring> {
@@ -197,6 +200,7 @@ impl Ring {
                 length,
                 records,
                 discarded,
+                more,
             })) => {
                 // SAFETY: walk loaded the header of every record in this range with Acquire and found it finished.
                 // They are released by `publish` or the next `span` only, and both need `self` mutably, which the
@@ -207,6 +211,7 @@ impl Ring {
                     bytes,
                     records,
                     discarded,
+                    more,
                 }))
             }
             Err(damaged) => Err(RingError::Damaged {
