@@ -25,14 +25,14 @@ struct Rounds {
 impl Rounds {
     /// Longer than the naps of a loaded ring consumer, or the watcher would park and be woken with each of them.
     const LONGEST: Self = Self {
-        calm: Duration::from_millis(50),
+        calm: Duration::from_millis(100),
         alert: Duration::from_millis(10),
     };
     const SHORTEST: Duration = Duration::from_millis(1);
 
     fn of(deadline: Duration) -> Self {
         Self {
-            calm: (deadline / 2).clamp(Self::SHORTEST, Self::LONGEST.calm),
+            calm: deadline.clamp(Self::SHORTEST, Self::LONGEST.calm),
             alert: (deadline / 10).clamp(Self::SHORTEST, Self::LONGEST.alert),
         }
     }

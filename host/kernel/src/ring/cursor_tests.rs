@@ -81,7 +81,8 @@ fn a_span_ends_before_a_busy_record_and_counts_discarded_ones() {
             start: 0,
             length: 24 + 16,
             records: 2,
-            discarded: 1
+            discarded: 1,
+            more: true
         })
     );
     assert_eq!((ring.consumer.get(), cursor.backlog(&ring)), (0, 16 + 112));
@@ -95,7 +96,8 @@ fn a_span_ends_before_a_busy_record_and_counts_discarded_ones() {
             start: 40,
             length: 16 + 112,
             records: 2,
-            discarded: 0
+            discarded: 0,
+            more: false
         })
     );
     cursor.release(&ring);
@@ -147,7 +149,8 @@ fn positions_wrap_around() {
             start,
             length: 64,
             records: 4,
-            discarded: 0
+            discarded: 0,
+            more: false
         })
     );
     cursor.release(&ring);

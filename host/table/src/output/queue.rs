@@ -14,7 +14,7 @@ use crate::schema::Rows;
 const BUSY_ROWS: usize = 64;
 
 /// How long such a nap is: what it adds to the time until a row is seen, under load alone.
-const NAP: Duration = Duration::from_millis(10);
+const NAP: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) struct Queue {
