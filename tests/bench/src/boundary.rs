@@ -13,13 +13,13 @@ use std::time::Instant;
 
 /// A record as the ring frames it: a header of 8 bytes and the payload.
 const RECORD: usize = 8 + 128;
-/// Records of a span.
-const RECORDS: usize = 256;
+/// Records of a span: as many as the host hands over at once under load (`SpanLimits::BYTES`, 64 KiB).
+const RECORDS: usize = (64 << 10) / RECORD;
 const SPAN: usize = RECORD * RECORDS;
 /// What is walked over once when nothing is in a cache; more than most machines' last one.
 const COLD: usize = 64 << 20;
 
-/// The contract's smallest guest. `process` answers that it used 256 records; each call's list lies at 64 KiB.
+/// The contract's smallest guest. `process` answers that it used 481 records; each call's list lies at 64 KiB.
 const GUEST: &str = r#"
 (component
   (type $types (instance
@@ -29,7 +29,7 @@ const GUEST: &str = r#"
   (alias export $t "verdict" (type $verdict))
   (core module $m
     (memory (export "memory") 4)
-    (data (i32.const 32) "\00\01\00\00")
+    (data (i32.const 32) "\e1\01\00\00")
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
     (func (export "init") (result i32) (i32.const 16))
     (func (export "process") (param i32 i32 i32) (result i32) (i32.const 32))
@@ -156,6 +156,20 @@ fn compare(
     Ok((median(&us), median(&them)))
 }
 
+/// What a call costs however little it hands over, in nanoseconds.
+fn empty_call(setup: &Setup, guest: &mut Guest<Nothing>) -> Result<f64> {
+    let calls = 20_000;
+    let mut times = Vec::new();
+    for _ in 0..setup.rounds() {
+        let begin = Instant::now();
+        for _ in 0..calls {
+            guest.process(0, black_box(&[]))?;
+        }
+        times.push(begin.elapsed().as_nanos() as f64 / f64::from(calls));
+    }
+    Ok(median(&times))
+}
+
 /// All figures.
 pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let mut guest = guest()?;
@@ -164,9 +178,19 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let passes = if setup.quick { 4_000 } else { 40_000 };
     let (warm, warm_copy) = compare(setup, &mut guest, span, passes)?;
     let (cold, cold_copy) = compare(setup, &mut guest, &source, 1)?;
+    let empty = empty_call(setup, &mut guest)?;
     let against = "memcpy of the same span";
     Ok(vec![
         Figure::ratio("boundary.warm", "ns/rec", warm, against, warm_copy, 1.5),
         Figure::ratio("boundary.cold", "ns/rec", cold, against, cold_copy, 1.15),
+        Figure {
+            name: "boundary.empty-call",
+            value: empty,
+            unit: "ns",
+            against: "",
+            baseline: None,
+            goal: None,
+            at_least: false,
+        },
     ])
 }
