@@ -31,13 +31,21 @@ fn variable_part<'a>(record: &records::Event<'a>) -> Option<(&'a [u8], Option<&'
     let behind_file = record.record_tail().get(record.file_size() as usize..)?;
     let (args, rest) = behind_file.split_at_checked(record.args_size() as usize)?;
     let cwd = rest.get(..record.cwd_size() as usize)?;
-    Some((args, cwd.split(|byte| *byte == 0).next().filter(|cwd| !cwd.is_empty())))
+    Some((
+        args,
+        cwd.split(|byte| *byte == 0)
+            .next()
+            .filter(|cwd| !cwd.is_empty()),
+    ))
 }
 
 /// The last one may lack its NUL where the record was too short for all of it.
 fn arguments(args: &[u8]) -> impl Iterator<Item = &[u8]> {
     let whole = args.strip_suffix(b"\0").unwrap_or(args);
-    (!args.is_empty()).then(|| whole.split(|byte| *byte == 0)).into_iter().flatten()
+    (!args.is_empty())
+        .then(|| whole.split(|byte| *byte == 0))
+        .into_iter()
+        .flatten()
 }
 
 gadget::export!(TraceExec);
