@@ -105,6 +105,43 @@ fn a_longest_path_is_whole() {
 }
 
 #[test]
+fn one_thread_alone_is_seen_by_its_number() {
+    let mut shell = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "while read line; do (true </etc/passwd); true </etc/hostname; done",
+        ])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("sh starts");
+    let mut input = shell.stdin.take().expect("a pipe");
+    let mut running = Ig::run(bundle("trace_open"))
+        .args(&["--tid", &shell.id().to_string()])
+        .json()
+        .start();
+    let line = running.provoke(
+        || {
+            use std::io::Write;
+            input.write_all(b"again\n").expect("the shell reads");
+        },
+        |line| line.contains("/etc/hostname"),
+    );
+    let row: Value = serde_json::from_str(&line).expect("a line is one object");
+    assert_eq!(row["pid"], shell.id());
+    running.signal("TERM");
+    let finished = running.wait();
+    finished.expect_code(0);
+    // The shell's child is another thread, and so is every other process.
+    let rows = finished.rows();
+    assert!(
+        rows.iter().all(|row| row["path"] == "/etc/hostname"),
+        "{rows:#?}"
+    );
+    drop(input);
+    shell.wait().expect("the shell ends");
+}
+
+#[test]
 fn every_open_of_a_storm_is_a_row() {
     let finished = run(
         &[],

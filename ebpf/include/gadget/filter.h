@@ -6,7 +6,8 @@
  * verifier, which removes every branch that they rule out: with no filter set,
  * gadget_should_discard_data_current() costs nothing at all. Call it first.
  *
- * "pid" and "tid" are user space's words: the kernel's tgid and pid.
+ * "pid" and "tid" are user space's words: the kernel's tgid and pid. A process is asked for (`--pid`) by
+ * a mark, because what it starts belongs to it: gadget_filter_followed.
  */
 #ifndef __GADGET_FILTER_H
 #define __GADGET_FILTER_H
@@ -17,7 +18,6 @@
 
 /* ---- set by the host, not by the gadget ---- */
 
-const volatile __u32 gadget_filter_pid = 0; /* 0: any */
 const volatile __u32 gadget_filter_tid = 0; /* 0: any */
 const volatile bool gadget_filter_by_uid = false;
 const volatile __u32 gadget_filter_uid = 0; /* real uid, if gadget_filter_by_uid */
@@ -83,11 +83,6 @@ static __always_inline bool gadget_should_discard_mntns_id(gadget_mntns_id mntns
 	return false;
 }
 
-static __always_inline bool gadget_should_discard_pid(gadget_pid pid)
-{
-	return gadget_filter_pid && gadget_filter_pid != pid;
-}
-
 static __always_inline bool gadget_should_discard_tid(gadget_tid tid)
 {
 	return gadget_filter_tid && gadget_filter_tid != tid;
@@ -124,13 +119,8 @@ static __always_inline bool gadget_should_discard_data_current(void)
 {
 	if (gadget_filter_followed && !gadget_is_followed(bpf_get_current_task_btf()))
 		return true;
-	if (gadget_filter_pid || gadget_filter_tid) {
-		__u64 pid_tgid = bpf_get_current_pid_tgid();
-
-		if (gadget_should_discard_pid(pid_tgid >> 32) ||
-		    gadget_should_discard_tid((__u32)pid_tgid))
-			return true;
-	}
+	if (gadget_filter_tid && gadget_should_discard_tid((__u32)bpf_get_current_pid_tgid()))
+		return true;
 	if (gadget_filter_by_uid || gadget_filter_by_gid) {
 		__u64 uid_gid = bpf_get_current_uid_gid();
 
@@ -162,9 +152,10 @@ static __always_inline bool gadget_should_discard_data(gadget_mntns_id mntns_id,
 		    !gadget_is_followed(bpf_get_current_task_btf()))
 			return true;
 	}
-	return gadget_should_discard_mntns_id(mntns_id) || gadget_should_discard_pid(pid) ||
-	       gadget_should_discard_tid(tid) || gadget_should_discard_uid(uid) ||
-	       gadget_should_discard_gid(gid) || gadget_should_discard_comm(comm);
+	(void)pid;
+	return gadget_should_discard_mntns_id(mntns_id) || gadget_should_discard_tid(tid) ||
+	       gadget_should_discard_uid(uid) || gadget_should_discard_gid(gid) ||
+	       gadget_should_discard_comm(comm);
 }
 
 #endif /* __GADGET_FILTER_H */
