@@ -97,7 +97,9 @@ pub struct Table {
     /// What one row is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// The source whose records the columns' `field`s belong to.
+    /// The source whose records the columns' `field`s belong to; where there is one source alone, it needs no name. A
+    /// guest makes each row of such a table from a record. Rows of a table that names no source and has no `field` come
+    /// from no record: sums, for example.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The columns, in the order in which they are shown.
@@ -312,13 +314,15 @@ impl Manifest {
 }
 
 impl Manifest {
-    /// The index in `sources` of the source whose records a table's fields belong to: the one that it names, or the
-    /// only one there is.
+    /// The index in `sources` of the source whose records a table's rows come from: the one that it names, or the only
+    /// one there is when some column is a field. None when its rows come from no record.
     #[must_use]
     pub fn source_of(&self, table: &Table) -> Option<usize> {
         match &table.source {
             Some(name) => self.sources.iter().position(|source| source.name == *name),
-            None if self.sources.len() == 1 => Some(0),
+            None if self.sources.len() == 1 && table.columns.iter().any(|c| c.field.is_some()) => {
+                Some(0)
+            }
             None => None,
         }
     }

@@ -338,6 +338,15 @@ fn a_field_needs_to_know_its_source() {
     );
     let one = Manifest::parse("gadget.yaml", &GOOD.replacen("    source: open\n", "", 1)).unwrap();
     assert_eq!(one.source_of(&one.tables[0]), Some(0));
+    // Sums come from no record, even where there is only one source that could be meant.
+    let sums = format!("{GOOD}\n").replacen(
+        "tables:\n",
+        "tables:\n  - name: sums\n    columns: [{name: total, type: u64}]\n",
+        1,
+    );
+    let sums = Manifest::parse("gadget.yaml", &sums).unwrap();
+    assert_eq!(sums.tables[0].name, "sums");
+    assert_eq!(sums.source_of(&sums.tables[0]), None);
 }
 
 #[test]

@@ -230,6 +230,13 @@ world gadget {
     }
 
     #[test]
+    fn the_only_source_needs_no_name() {
+        let unnamed = MANIFEST.replacen("    source: open\n", "", 1);
+        assert_ne!(unnamed, MANIFEST);
+        assert_eq!(generated(&unnamed), generated(MANIFEST));
+    }
+
+    #[test]
     fn too_many_columns_are_refused() {
         let mut text = MANIFEST.to_owned();
         let columns = (0..64).map(|n| format!("      - {{name: c{n}, type: u8}}\n"));

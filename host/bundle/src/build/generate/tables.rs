@@ -30,11 +30,7 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     let mut begin = String::new();
     let mut flush = String::new();
     for (index, table) in manifest.tables.iter().enumerate() {
-        let source = table
-            .source
-            .as_ref()
-            .and_then(|name| manifest.sources.iter().position(|s| s.name == *name));
-        let view = source.and_then(|at| views.get(at));
+        let view = manifest.source_of(table).and_then(|at| views.get(at));
         let name = module.table(index, table, view.map(String::as_str));
         let field = identifier(&table.name);
         let _ = writeln!(
