@@ -6,6 +6,8 @@ use ig_tests::{
     sources,
 };
 use serde_json::Value;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -170,13 +172,27 @@ fn an_error_of_the_compiler_is_shown_as_it_is() {
     );
 }
 
-/// Under sudo nothing in the author's folder becomes root's. With C alone: another user may have no
-/// Rust.
+/// Under sudo nothing in the author's folder becomes root's, and the compiler has nothing of root. With C alone:
+/// another user may have no Rust.
 #[test]
 fn under_sudo_it_builds_as_the_calling_user() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("plain");
     copy("tests/gadgets/plain", &dir);
+    // A compiler that says with which rights it runs.
+    let status = folder.path().join("status");
+    let clang = folder.path().join("clang");
+    let names = (14..=22)
+        .rev()
+        .map(|n| format!("clang-{n} "))
+        .collect::<String>();
+    let script = format!(
+        "#!/bin/sh\ncat /proc/self/status >'{}'\nfor clang in {names}clang; do\n  \
+         command -v $clang >/dev/null && exec $clang \"$@\"\ndone\n",
+        status.display()
+    );
+    std::fs::write(&clang, script).expect("a script");
+    std::fs::set_permissions(&clang, Permissions::from_mode(0o755)).expect("a mode");
     let chown = Command::new("chown")
         .args(["-R", "65534:65534"])
         .arg(folder.path())
@@ -190,8 +206,22 @@ fn under_sudo_it_builds_as_the_calling_user() {
         .env("SUDO_UID", "65534")
         .env("SUDO_GID", "65534")
         .env("SUDO_USER", "nobody")
+        .env("CLANG", clang.to_str().expect("UTF-8"))
         .finish();
     finished.expect_code(0);
+    let status = std::fs::read_to_string(status).expect("the compiler ran");
+    for line in [
+        "Uid:\t65534\t65534\t65534\t65534",
+        "Gid:\t65534\t65534\t65534\t65534",
+        "CapInh:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+        "CapEff:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "CapAmb:\t0000000000000000",
+        "NoNewPrivs:\t1",
+    ] {
+        assert!(status.lines().any(|l| l == line), "{line}\n{status}");
+    }
     let roots = Command::new("find")
         .arg(folder.path())
         .args(["-uid", "0"])

@@ -112,38 +112,53 @@ fn command(
 mod tests {
     use super::*;
 
+    /// What the command says of everything that could keep a right of root; what becomes of it is seen where there is a
+    /// root to begin with: `tests::image::under_sudo_it_builds_as_the_calling_user`.
     #[test]
-    fn nothing_of_root_is_left() {
-        use std::os::unix::fs::MetadataExt as _;
-        if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-            return;
-        }
-        let caller = Caller {
-            uid: 65_534,
-            gid: 65_534,
-            name: Some("nobody".to_owned()),
-            home: PathBuf::from("/nonexistent"),
+    fn the_command_leaves_nothing_of_root() {
+        let text = |words: &mut dyn Iterator<Item = &OsStr>| {
+            words
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
         };
-        let script = "grep -E '^(Uid|Gid|CapEff|CapBnd|NoNewPrivs):' /proc/self/status; echo $HOME $USER $SUDO_UID";
-        for setpriv in [toolchain::find("setpriv"), None] {
-            let arguments = [OsStr::new("-c"), OsStr::new(script)];
-            let mut command = command(
-                Path::new("/bin/sh"),
-                &arguments,
-                &caller,
-                setpriv.as_deref(),
+        let ig = Path::new("/bin/ig");
+        let arguments = [OsStr::new("image"), OsStr::new("build")];
+        for (name, groups, shown) in [
+            (Some("nobody"), "--init-groups", "nobody"),
+            (None, "--clear-groups", "65534"),
+        ] {
+            let caller = Caller {
+                uid: 65_534,
+                gid: 65_533,
+                name: name.map(str::to_owned),
+                home: PathBuf::from("/nonexistent"),
+            };
+            let setpriv = Path::new("/usr/bin/setpriv");
+            let with = command(ig, &arguments, &caller, Some(setpriv));
+            assert_eq!(with.get_program(), setpriv);
+            assert_eq!(
+                text(&mut with.get_args()),
+                format!(
+                    "--reuid=65534 --regid=65533 {groups} --inh-caps=-all --ambient-caps=-all \
+                     --bounding-set=-all --no-new-privs -- /bin/ig image build"
+                )
             );
-            let output = command.env("SUDO_UID", "").output().unwrap();
-            let text = String::from_utf8(output.stdout).unwrap();
-            assert!(text.contains("Uid:\t65534\t65534\t65534\t65534"), "{text}");
-            assert!(text.contains("Gid:\t65534\t65534\t65534\t65534"), "{text}");
-            assert!(text.contains("CapEff:\t0000000000000000"), "{text}");
-            assert!(text.contains("/nonexistent nobody"), "{text}");
-            if setpriv.is_some() {
-                assert!(
-                    text.contains("CapBnd:\t0000000000000000") && text.contains("NoNewPrivs:\t1"),
-                    "{text}"
-                );
+            let without = command(ig, &arguments, &caller, None);
+            assert_eq!(without.get_program(), ig);
+            assert_eq!(text(&mut without.get_args()), "image build");
+            for command in [with, without] {
+                let set = |name: &str| {
+                    let mut all = command.get_envs().filter(|(key, _)| *key == name);
+                    let (_, value) = all.next()?;
+                    Some(value.map(|value| value.to_string_lossy().into_owned()))
+                };
+                assert_eq!(set("HOME"), Some(Some("/nonexistent".to_owned())));
+                assert_eq!(set("USER"), Some(Some(shown.to_owned())));
+                // Removed, and not only left alone.
+                for name in ["SUDO_UID", "SUDO_GID", "SUDO_USER", "XDG_RUNTIME_DIR"] {
+                    assert_eq!(set(name), Some(None), "{name}");
+                }
             }
         }
     }
