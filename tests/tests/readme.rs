@@ -21,14 +21,14 @@ fn files<'a>(page: &'a str, folder: &str) -> Vec<(&'a str, &'a str)> {
     found
 }
 
-/// Each line without its first two words, time and process id, which are others each time.
+/// Each line with its time as `00:00:00.000`, and without the process id: they are others each time.
 fn without_numbers<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let digits = |word: &str| word.replace(|c: char| c.is_ascii_digit(), "0");
     lines
         .map(|line| {
-            line.split_whitespace()
-                .skip(2)
-                .collect::<Vec<_>>()
-                .join(" ")
+            let mut words = line.split_whitespace();
+            let time = words.next().map(digits).unwrap_or_default();
+            words.skip(1).fold(time, |line, word| line + " " + word)
         })
         .collect()
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Types that say what a field means. Use them in record structs: the typedef's name is in the BTF,
- * for whoever reads the object. How a column is shown is the manifest's `kind`, which has to be given.
+ * Types that say what a field means. Use them in record structs: the typedef's name is in the BTF, and
+ * a column that shows the field takes its kind from it, unless the manifest says `kind`. Those with a
+ * kind have it in brackets; the others are shown by their type.
  */
 #ifndef __GADGET_TYPES_H
 #define __GADGET_TYPES_H
@@ -17,30 +18,30 @@
 
 /* ---- who ---- */
 
-typedef __u64 gadget_mntns_id; /* inode number of a mount namespace; reused by the kernel at once */
-typedef __u64 gadget_cgroup_id; /* id of a cgroup (v2 hierarchy); not reused */
+typedef __u64 gadget_mntns_id; /* [mount-ns] inode number of a mount namespace; reused by the kernel at once */
+typedef __u64 gadget_cgroup_id; /* [cgroup] id of a cgroup (v2 hierarchy); not reused */
 typedef __u32 gadget_netns_id; /* inode number of a network namespace */
-typedef __u32 gadget_pid; /* process id, in the initial pid namespace */
-typedef __u32 gadget_tid; /* thread id */
-typedef __u32 gadget_ppid; /* process id of the parent */
-typedef __u32 gadget_uid;
-typedef __u32 gadget_gid;
+typedef __u32 gadget_pid; /* [pid] process id, in the initial pid namespace */
+typedef __u32 gadget_tid; /* [tid] thread id */
+typedef __u32 gadget_ppid; /* [pid] process id of the parent */
+typedef __u32 gadget_uid; /* [uid] */
+typedef __u32 gadget_gid; /* [gid] */
 typedef char gadget_comm; /* gadget_comm comm[TASK_COMM_LEN] */
 typedef char gadget_pcomm; /* comm of the parent */
 
 /* ---- when and how much ---- */
 
-typedef __u64 gadget_timestamp; /* bpf_ktime_get_boot_ns() */
-typedef __u64 gadget_duration; /* nanoseconds */
+typedef __u64 gadget_timestamp; /* [timestamp] bpf_ktime_get_boot_ns() */
+typedef __u64 gadget_duration; /* [duration] nanoseconds */
 typedef __u64 gadget_bytes;
 
 /* ---- words ---- */
 
-typedef __u32 gadget_errno; /* positive; 0 is success */
+typedef __u32 gadget_errno; /* [errno] positive; 0 is success */
 typedef __u32 gadget_signal;
 typedef __u64 gadget_syscall; /* number of a system call on this architecture */
-typedef __u32 gadget_file_flags; /* flags of open(2) */
-typedef __u32 gadget_file_mode; /* permission bits, and type bits if any */
+typedef __u32 gadget_file_flags; /* [open-flags] flags of open(2) */
+typedef __u32 gadget_file_mode; /* [file-mode] permission bits, and type bits if any */
 typedef __u32 gadget_kernel_stack; /* id from bpf_get_stackid */
 
 /* ---- network ---- */

@@ -3,6 +3,9 @@
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef u64 gadget_timestamp;
+typedef u32 gadget_pid;
+typedef gadget_pid own_pid;
+typedef u64 gadget_mntns_id;
 
 #define SEC(name) __attribute__((section(name), used))
 #define MARK(name) const void *const name __attribute__((unused)) = 0
@@ -10,7 +13,7 @@ typedef u64 gadget_timestamp;
 enum mode { READ = 1, WRITE = 2 };
 
 struct process {
-	u32 pid;
+	own_pid pid;
 	char comm[16];
 };
 
@@ -19,7 +22,7 @@ struct event {
 	struct process proc;
 	int error;
 	unsigned char address[16];
-	u64 slots[4];
+	gadget_mntns_id slots[4];
 	enum mode mode;
 	u32 low : 3, high : 20;
 	union {

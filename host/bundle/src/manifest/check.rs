@@ -183,13 +183,10 @@ fn check_column(
             }
         }
     }
-    if let Some(data_type) = &column.data_type
-        && !column.kind.accepts(data_type)
+    if let (Some(data_type), Some(kind)) = (&column.data_type, column.kind)
+        && !kind.accepts(data_type)
     {
-        let message = format!(
-            "the kind `{}` does not go with the type {data_type}",
-            column.kind
-        );
+        let message = format!("the kind `{kind}` does not go with the type {data_type}");
         problems.add(&format!("{path}.kind"), message);
     }
     if let Some(width) = column.width

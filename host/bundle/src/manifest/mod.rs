@@ -12,6 +12,7 @@ mod names;
 mod params;
 mod place;
 mod resolve;
+mod typedefs;
 mod variable;
 mod yaml;
 
@@ -125,14 +126,15 @@ pub struct Column {
     )]
     #[schemars(schema_with = "datatype::schema")]
     pub data_type: Option<DataType>,
-    /// What a value is, which decides how it is shown.
+    /// What a value is, which decides how it is shown. Without it, that of the typedef of the `field`
+    /// (`gadget_timestamp`, `gadget_errno`, ...); `none` shows such a field by its type alone.
     #[serde(
         default,
         with = "names::serde_kind",
-        skip_serializing_if = "names::no_kind"
+        skip_serializing_if = "Option::is_none"
     )]
     #[schemars(schema_with = "names::kind_schema")]
-    pub kind: Kind,
+    pub kind: Option<Kind>,
     /// The column's usual width in characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]

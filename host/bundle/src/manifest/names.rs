@@ -235,18 +235,21 @@ pub(super) fn one_of(wrong: &str, allowed: &[&str]) -> String {
 pub(super) mod serde_kind {
     use super::{Deserialize, Deserializer, FromStr, Kind, Serializer, kind_names, one_of};
 
-    pub fn serialize<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(kind.as_str())
+    pub fn serialize<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S::Ok, S::Error> {
+        match kind {
+            Some(kind) => serializer.serialize_str(kind.as_str()),
+            None => serializer.serialize_none(),
+        }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Kind>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Kind::from_str(&text).map_err(|_| serde::de::Error::custom(one_of(&text, &kind_names())))
+        let kind = Kind::from_str(&text);
+        kind.map(Some)
+            .map_err(|_| serde::de::Error::custom(one_of(&text, &kind_names())))
     }
-}
-
-pub(super) fn no_kind(kind: &Kind) -> bool {
-    *kind == Kind::None
 }
 
 fn kind_names() -> Vec<&'static str> {

@@ -3,11 +3,12 @@
 use super::datatype::{converts, inferred};
 use super::error::{ManifestError, Problems};
 use super::names::did_you_mean;
+use super::typedefs;
 use super::variable::Slot;
 use super::{Access, Column, Manifest, ParamTarget, Table};
 use ig_object::btf::Layout;
 use ig_object::{Hook, Object};
-use ig_table::DataType;
+use ig_table::{DataType, Kind};
 
 /// `BPF_MAP_TYPE_RINGBUF`, from `linux/bpf.h`, like the next ones.
 const RING_BUFFER: u32 = 27;
@@ -282,6 +283,7 @@ impl Manifest {
             let path = format!("tables.{i}.columns.{j}");
             let mut origin = ColumnSource::Guest;
             let mut data_type = column.data_type.clone();
+            let mut kind = Kind::None;
             if let (Some(field), Some(index)) = (&column.field, source) {
                 resolved.source = Some(index);
                 origin = ColumnSource::Field {
@@ -290,6 +292,9 @@ impl Manifest {
                 };
                 if let Some(Some(source)) = sources.get(index) {
                     data_type = field_column(column, field, &source.layout, &path, problems);
+                    if let Some(data_type) = &data_type {
+                        kind = typedefs::kind(&source.layout, field, data_type);
+                    }
                 }
             }
             resolved.table.columns.push(ig_table::Column {
@@ -297,7 +302,7 @@ impl Manifest {
                 description: column.description.clone(),
                 // Without a type there is a problem already, and nobody sees this one.
                 data_type: data_type.unwrap_or(DataType::Bytes),
-                kind: column.kind,
+                kind: column.kind.unwrap_or(kind),
                 width: column.width,
                 hidden: column.hidden,
             });
@@ -507,26 +512,23 @@ fn field_column(
             return None;
         }
     };
-    match &column.data_type {
-        Some(declared) if !converts(&own, declared) => {
+    match (&column.data_type, column.kind) {
+        (Some(declared), _) if !converts(&own, declared) => {
             problems.add(
                 &format!("{path}.type"),
                 format!("the field `{field}` is {own}: it can't be shown as {declared}"),
             );
             None
         }
-        Some(declared) => Some(declared.clone()),
-        None if !column.kind.accepts(&own) => {
+        (Some(declared), _) => Some(declared.clone()),
+        (None, Some(kind)) if !kind.accepts(&own) => {
             problems.add(
                 &format!("{path}.kind"),
-                format!(
-                    "the kind `{}` does not go with the field `{field}`, which is {own}",
-                    column.kind
-                ),
+                format!("the kind `{kind}` does not go with the field `{field}`, which is {own}"),
             );
             None
         }
-        None => Some(own),
+        (None, _) => Some(own),
     }
 }
 

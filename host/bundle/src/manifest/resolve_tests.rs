@@ -87,6 +87,36 @@ fn what_fits_gets_types_and_defaults() {
 }
 
 #[test]
+fn a_field_s_typedef_gives_the_kind_unless_the_manifest_does() {
+    let kinds = |columns: &[&str]| {
+        let first = "{name: time, kind: timestamp, field: time, description: When it began}";
+        let resolved = resolve(&manifest_with(first, &columns.join("\n      - "))).unwrap();
+        let columns = resolved.tables[0].table.columns.iter().take(columns.len());
+        columns.map(|c| c.kind.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        kinds(&[
+            "{name: time, field: time}",
+            "{name: own, field: proc.pid}",
+            "{name: slots, field: slots}",
+            "{name: name, field: proc.comm}",
+            "{name: mode, field: mode}",
+            "{name: whole, field: proc}",
+        ]),
+        ["timestamp", "pid", "mount-ns", "none", "none", "none"]
+    );
+    assert_eq!(
+        kinds(&[
+            "{name: time, field: time, kind: hex}",
+            "{name: raw, field: time, kind: none}",
+            "{name: any, field: proc.pid, type: bool}",
+            "{name: larger, field: proc.pid, type: i64}",
+        ]),
+        ["hex", "none", "none", "pid"]
+    );
+}
+
+#[test]
 fn every_field_of_the_struct_has_its_type() {
     let object = Object::parse(object()).unwrap();
     let layout = object.btf().layout("event").unwrap();

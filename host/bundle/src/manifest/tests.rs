@@ -77,7 +77,7 @@ fn a_good_manifest_is_read_whole() {
     let columns = &manifest.tables[0].columns;
     assert_eq!(
         (columns[0].kind, columns[0].width, &columns[0].data_type),
-        (Kind::Pid, Some(7), &None)
+        (Some(Kind::Pid), Some(7), &None)
     );
     assert_eq!(columns[0].field.as_deref(), Some("proc.pid"));
     assert_eq!(columns[1].data_type, Some(DataType::Text));
