@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod frames;
 mod house;
 #[cfg(test)]
 mod image;

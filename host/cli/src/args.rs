@@ -155,6 +155,25 @@ fn run() -> Command {
                 .help_heading(output),
         )
         .arg(
+            flag("table", "NAME")
+                .value_parser(value_parser!(String))
+                .help("The table that is shown, of a gadget that has several [default: the first]")
+                .help_heading(output),
+        )
+        .arg(
+            flag("sort", "COLUMNS")
+                .value_parser(value_parser!(String))
+                .allow_hyphen_values(true)
+                .help("Orders the rows of each frame: a,-b is by a, then by b with the largest first")
+                .help_heading(output),
+        )
+        .arg(
+            flag("max-rows", "N")
+                .value_parser(value_parser!(u64).range(1..))
+                .help("Shows only the first N rows of each frame")
+                .help_heading(output),
+        )
+        .arg(
             flag("summary", "json:PATH")
                 .value_parser(summary)
                 .help("Writes the ledgers of records and rows to a file as well; they always go to standard error")

@@ -117,7 +117,10 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
         limits,
         output: OutputOptions {
             format,
+            table: matches.get_one("table").cloned(),
             fields: matches.get_one("fields").cloned(),
+            sort: matches.get_one("sort").cloned(),
+            max_rows: matches.get_one("max-rows").copied(),
             writer: Box::new(stdout),
             terminal: match terminal {
                 Some(size) => TerminalOptions::terminal(

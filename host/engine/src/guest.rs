@@ -19,6 +19,8 @@ const LOG_LINES_A_SECOND: u32 = 100;
 #[derive(Debug)]
 pub(crate) struct GuestTable {
     pub name: String,
+    /// Its rows come in frames.
+    pub has_frames: bool,
     /// By column index: the type of what the guest emits; None: the host decodes the column.
     pub columns: Vec<Option<DataType>>,
     /// By column index: somebody needs it.
@@ -33,7 +35,16 @@ pub(crate) struct Grant {
     pub map: Map,
 }
 
-/// Rows of one `emit`, until the call that made them returns.
+/// What a guest emitted, until the call in which it did returns.
+#[derive(Debug)]
+pub(crate) enum Emitted {
+    /// Rows.
+    Rows(Staged),
+    /// The frame of the table with this index is complete.
+    FrameEnd(usize),
+}
+
+/// Rows of one `emit`.
 #[derive(Debug)]
 pub(crate) struct Staged {
     pub table: usize,
@@ -53,7 +64,7 @@ pub(crate) struct GuestHost {
     pub timers: Timers,
     /// Boot and wall clock in nanoseconds, fixed within one call.
     pub now: (u64, u64),
-    pub staged: Vec<Staged>,
+    pub staged: Vec<Emitted>,
     /// A span is being processed: rows may point at its records.
     pub in_span: bool,
     pub log_suppressed: u64,
@@ -211,18 +222,22 @@ impl Host for GuestHost {
             }
         }
         self.staged_bytes += size;
-        self.staged.push(Staged {
+        self.staged.push(Emitted::Rows(Staged {
             table: at,
             rows,
             origin,
             columns: arrays,
-        });
+        }));
         Ok(())
     }
 
     fn end_frame(&mut self, table: u16) -> Result<(), EmitError> {
+        let (at, t) = self.table(table)?;
         // A stream has no frames, so its end says nothing; the index must be right all the same.
-        self.table(table).map(|_| ())
+        if t.has_frames {
+            self.staged.push(Emitted::FrameEnd(at));
+        }
+        Ok(())
     }
 
     fn wanted(&mut self, table: u16) -> Result<Vec<u16>, EmitError> {

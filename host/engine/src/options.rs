@@ -47,8 +47,14 @@ pub struct GuestLimits {
 pub struct OutputOptions {
     /// How.
     pub format: Format,
+    /// Which table; None: the manifest's first.
+    pub table: Option<String>,
     /// Which columns; None: those that are not hidden.
     pub fields: Option<String>,
+    /// The order of the rows of a frame: `a,-b`.
+    pub sort: Option<String>,
+    /// Rows of a frame that are shown; the rest is beyond the limit.
+    pub max_rows: Option<u64>,
     /// Where.
     pub writer: Box<dyn Write + Send>,
     /// Whether and how large the terminal is.

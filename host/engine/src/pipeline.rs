@@ -1,13 +1,14 @@
 //! From a span of records to rows in the writers' queues: guest, decoder, ledgers. Knows nothing of where spans come
 //! from.
 
-use crate::guest::{GuestHost, Say, Staged};
+use crate::guest::{Emitted, GuestHost, Say, Staged};
 use crate::ledger::{GuestSummary, RecordLedger, RowLedger};
 use crate::plan::PlannedTable;
 use arrow_array::ArrayRef;
 use ig_records::decode::Picked;
 use ig_sandbox::{Guest, Trap, TrapKind, Verdict};
 use ig_table::Rows;
+use ig_table::frames::Frames;
 use ig_table::output::{LossReason, Output};
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Sink {
     pub plan: PlannedTable,
     pub ledger: RowLedger,
+    /// None: its rows are a stream.
+    pub frames: Option<Frames>,
     /// None: nobody asked for this table.
     pub output: Option<Output>,
+}
+
+/// What a commit hands on, by table.
+enum Ready {
+    Rows(usize, Rows),
+    FrameEnd(usize),
 }
 
 /// The guest, one instance after the other.
@@ -82,8 +91,10 @@ impl Pipeline {
         let sinks = tables
             .into_iter()
             .map(|(plan, output)| Sink {
-                plan,
                 ledger: RowLedger::default(),
+                frames: (plan.shown && plan.mode.has_frames())
+                    .then(|| Frames::new(plan.sort.clone(), plan.max_rows)),
+                plan,
                 output,
             })
             .collect();
@@ -242,6 +253,7 @@ impl Pipeline {
                 |Sink {
                      plan,
                      mut ledger,
+                     frames: _,
                      output,
                  }| {
                     if let Some(output) = output {
@@ -311,19 +323,39 @@ impl Pipeline {
         };
         let mut staged = std::mem::take(&mut guest.host_mut().staged);
         let mut complete = Vec::with_capacity(staged.len());
-        for s in staged.drain(..) {
+        for emitted in staged.drain(..) {
+            let s = match emitted {
+                Emitted::Rows(s) => s,
+                Emitted::FrameEnd(table) => {
+                    complete.push(Ready::FrameEnd(table));
+                    continue;
+                }
+            };
             let Some(sink) = self.sinks.get(s.table) else {
                 continue;
             };
             let table = s.table;
-            complete.push((table, rows(&sink.plan, s, span, now)?));
+            complete.push(Ready::Rows(table, rows(&sink.plan, s, span, now)?));
         }
         // The list goes back with its memory.
         if let Some(guest) = self.guest() {
             guest.host_mut().staged = staged;
         }
-        for (table, rows) in complete {
-            self.push(table, rows);
+        for ready in complete {
+            match ready {
+                Ready::Rows(table, rows) => self.push(table, rows),
+                Ready::FrameEnd(table) => self.end_frame(table),
+            }
+        }
+        // What the guest did not end ends with its call.
+        for table in 0..self.sinks.len() {
+            let sink = self.sinks.get(table);
+            if sink
+                .and_then(|s| s.frames.as_ref())
+                .is_some_and(|f| !f.is_empty())
+            {
+                self.end_frame(table);
+            }
         }
         Ok(())
     }
@@ -357,9 +389,39 @@ impl Pipeline {
         };
         let n = rows.len as u64;
         sink.ledger.emitted += n;
-        match &sink.output {
-            Some(output) => output.push(rows),
-            None => sink.ledger.filtered += n,
+        match (&mut sink.frames, &sink.output) {
+            (Some(frames), Some(_)) => frames.push(rows),
+            (None, Some(output)) => output.push(rows),
+            (_, None) => sink.ledger.filtered += n,
+        }
+    }
+
+    /// The rows since the last frame's end are sorted, cut, and handed on.
+    fn end_frame(&mut self, table: usize) {
+        let Some(Sink {
+            frames: Some(frames),
+            output: Some(output),
+            ledger,
+            ..
+        }) = self.sinks.get_mut(table)
+        else {
+            return;
+        };
+        let rows = frames.len();
+        match frames.end() {
+            Ok(frame) => {
+                ledger.beyond_limit += frame.beyond_limit;
+                if let Some(rows) = frame.rows {
+                    output.push(rows);
+                }
+            }
+            Err(e) => {
+                *ledger
+                    .lost
+                    .entry("frame not sorted".to_owned())
+                    .or_default() += rows;
+                (self.say)(&format!("a frame can't be sorted: {e}"));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a run is going to do, decided before anything happens: checked manifest, wanted columns, values for the
 //! kernel side.
 
-use crate::options::{RunError, Target};
+use crate::options::{OutputOptions, RunError, Target};
 use ig_bundle::Bundle;
 use ig_bundle::manifest::{
     Access, ColumnSource, Manifest, ParamTarget, Resolved, ResolvedSource, ResolvedTable,
@@ -9,6 +9,7 @@ use ig_bundle::manifest::{
 use ig_kernel::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP};
 use ig_object::Object;
 use ig_records::decode::{Decoder, FieldSpec};
+use ig_table::frames::{Mode, SortError, SortKey, sort_keys};
 use ig_table::{DataType, Table, select};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,8 +18,16 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct PlannedTable {
     pub table: Arc<Table>,
+    /// When its rows are complete.
+    pub mode: Mode,
+    /// The one that the user sees; rows of the others are filtered.
+    pub shown: bool,
     /// Columns that are written, in this order.
     pub selected: Vec<usize>,
+    /// The order of the rows of a frame.
+    pub sort: Vec<SortKey>,
+    /// Rows of a frame that are shown.
+    pub max_rows: Option<usize>,
     /// By column index: somebody needs it.
     pub wanted: Vec<bool>,
     /// By column index: the type of what the guest emits; None: the host decodes it.
@@ -55,7 +64,7 @@ impl Plan {
         params: &[(String, String)],
         target: &Target,
         has_command: bool,
-        fields: Option<&str>,
+        output: &OutputOptions,
     ) -> Result<Self, RunError> {
         let manifest = &bundle.manifest;
         let refused = |e: &dyn std::fmt::Display| RunError::Refused(e.to_string());
@@ -73,19 +82,18 @@ impl Plan {
 
         let mut planned = Vec::with_capacity(tables.len());
         let mut enabled = BTreeSet::new();
+        let shown = shown(tables, output.table.as_deref())?;
         for (i, table) in tables.iter().enumerate() {
-            // The first table is the one that is shown, and that `--fields` speaks of.
-            let selected = match i {
-                0 => select::select(&table.table, fields)
-                    .map_err(|e| RunError::Usage(format!("--fields: {e}")))?,
-                _ => Vec::new(),
+            let wish = if i == shown {
+                Wish::of(table, output)?
+            } else {
+                Wish::default()
             };
             enabled.extend(
-                selected
-                    .iter()
-                    .filter_map(|c| table.enables.get(*c).copied().flatten()),
+                wish.needed()
+                    .filter_map(|c| table.enables.get(c).copied().flatten()),
             );
-            planned.push(plan_table(table, selected, sources)?);
+            planned.push(plan_table(table, wish, sources)?);
         }
 
         let values = values(manifest, &resolved, params, &enabled)?;
@@ -139,20 +147,81 @@ impl Plan {
     }
 }
 
+/// The index of the table that the user sees.
+fn shown(tables: &[ResolvedTable], name: Option<&str>) -> Result<usize, RunError> {
+    let Some(name) = name else {
+        return Ok(0);
+    };
+    let names = || tables.iter().map(|t| t.table.name.as_str());
+    names().position(|table| table == name).ok_or_else(|| {
+        RunError::Usage(format!(
+            "--table: there is no table {name:?}; tables are {}",
+            names().collect::<Vec<_>>().join(", ")
+        ))
+    })
+}
+
+/// What the user wants of one table; nothing by default.
+#[derive(Debug, Default)]
+struct Wish {
+    shown: bool,
+    selected: Vec<usize>,
+    sort: Vec<SortKey>,
+    max_rows: Option<usize>,
+}
+
+impl Wish {
+    fn of(resolved: &ResolvedTable, output: &OutputOptions) -> Result<Self, RunError> {
+        let table = &resolved.table;
+        let selected = select::select(table, output.fields.as_deref())
+            .map_err(|e| RunError::Usage(format!("--fields: {e}")))?;
+        if !resolved.mode.has_frames() && (output.sort.is_some() || output.max_rows.is_some()) {
+            let flag = if output.sort.is_some() {
+                "--sort"
+            } else {
+                "--max-rows"
+            };
+            let error = SortError::Stream(table.name.clone());
+            return Err(RunError::Usage(format!("{flag}: {error}")));
+        }
+        let sort = match &output.sort {
+            Some(text) => {
+                sort_keys(table, text).map_err(|e| RunError::Usage(format!("--sort: {e}")))?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self {
+            shown: true,
+            selected,
+            sort,
+            max_rows: output
+                .max_rows
+                .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        })
+    }
+
+    /// The columns that have to be there: shown, or sorted by.
+    fn needed(&self) -> impl Iterator<Item = usize> {
+        let sorted = self.sort.iter().map(|key| key.column);
+        self.selected.iter().copied().chain(sorted)
+    }
+}
+
 fn plan_table(
     table: &ResolvedTable,
-    selected: Vec<usize>,
+    wish: Wish,
     sources: &[ResolvedSource],
 ) -> Result<PlannedTable, RunError> {
     let ResolvedTable {
         table,
+        mode,
         source,
         columns,
         enables: _,
     } = table;
     let mut wanted = vec![false; columns.len()];
-    for c in &selected {
-        if let Some(w) = wanted.get_mut(*c) {
+    for c in wish.needed() {
+        if let Some(w) = wanted.get_mut(c) {
             *w = true;
         }
     }
@@ -182,9 +251,19 @@ fn plan_table(
         ),
         None => None,
     };
+    let Wish {
+        shown,
+        selected,
+        sort,
+        max_rows,
+    } = wish;
     Ok(PlannedTable {
         table: Arc::new(table.clone()),
+        mode: *mode,
+        shown,
         selected,
+        sort,
+        max_rows,
         wanted,
         guest,
         source: *source,

@@ -68,7 +68,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         &params,
         &target,
         command.is_some(),
-        output.fields.as_deref(),
+        &output,
     )?;
     let missing = host::check(host::Needs::default());
     if !missing.is_empty() {
@@ -142,6 +142,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
                 .iter()
                 .map(|t| GuestTable {
                     name: t.table.name.clone(),
+                    has_frames: t.mode.has_frames(),
                     columns: t.guest.clone(),
                     wanted: t.wanted.clone(),
                 })
@@ -185,9 +186,12 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
 
     let OutputOptions {
         format,
-        fields: _,
         writer,
         terminal,
+        table: _,
+        fields: _,
+        sort: _,
+        max_rows: _,
     } = output;
     let names: Arc<dyn Names> = match Passwd::of_host() {
         Ok(passwd) => Arc::new(passwd),
@@ -198,8 +202,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     let tables = tables
         .into_iter()
         .map(|table| {
-            // The first table is the one that is shown; rows of others are filtered.
-            let output = writer.take().map(|writer| {
+            let output = writer.take_if(|_| table.shown).map(|writer| {
                 let options = ig_table::output::OutputOptions {
                     format,
                     table: table.table.clone(),

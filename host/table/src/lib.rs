@@ -10,6 +10,7 @@ pub mod buffers;
 mod cells;
 pub mod columns;
 mod decimal;
+pub mod frames;
 pub mod json;
 pub mod kinds;
 pub mod names;

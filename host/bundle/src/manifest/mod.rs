@@ -27,6 +27,7 @@ pub use resolve::{
     ResolvedTable, map_kind,
 };
 
+use ig_table::frames::Mode;
 use ig_table::{DataType, Kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,11 @@ pub struct Table {
     /// What one row is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// When its rows are complete: `stream` (each by itself), `interval` (frames that replace each other), `snapshot`
+    /// (one frame) or `final` (one frame, at the end). A frame ends when the guest says so, or with its call.
+    #[serde(default, with = "names::serde_mode", skip_serializing_if = "is_stream")]
+    #[schemars(schema_with = "names::mode_schema")]
+    pub mode: Mode,
     /// The source whose records the columns' `field`s belong to; where there is one source alone, it needs no name. A
     /// guest makes each row of such a table from a record. Rows of a table that names no source and has no `field` come
     /// from no record: sums, for example.
@@ -266,6 +272,10 @@ impl Guest {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+fn is_stream(mode: &Mode) -> bool {
+    !mode.has_frames()
 }
 
 fn is_false(value: &bool) -> bool {

@@ -1,6 +1,7 @@
 //! Names: what they may look like, which are taken, which are near.
 
 use ig_table::Kind;
+use ig_table::frames::Mode;
 use serde::{Deserialize, Deserializer, Serializer};
 use std::str::FromStr;
 
@@ -25,6 +26,7 @@ pub const HOST_FLAGS: &[&str] = &[
     "interval",
     "limit",
     "log-level",
+    "max-rows",
     "max-traps",
     "no-header",
     "output",
@@ -37,6 +39,7 @@ pub const HOST_FLAGS: &[&str] = &[
     "scope",
     "sort",
     "summary",
+    "table",
     "tid",
     "timeout",
     "uid",
@@ -250,6 +253,28 @@ pub(super) mod serde_kind {
         kind.map(Some)
             .map_err(|_| serde::de::Error::custom(one_of(&text, &kind_names())))
     }
+}
+
+/// A mode by its name.
+pub(super) mod serde_mode {
+    use super::{Deserialize, Deserializer, FromStr, Mode, Serializer, mode_names, one_of};
+
+    pub fn serialize<S: Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(mode.as_str())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Mode::from_str(&text).map_err(|_| serde::de::Error::custom(one_of(&text, &mode_names())))
+    }
+}
+
+fn mode_names() -> Vec<&'static str> {
+    Mode::ALL.iter().map(|mode| mode.as_str()).collect()
+}
+
+pub(super) fn mode_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "string", "enum": mode_names() })
 }
 
 fn kind_names() -> Vec<&'static str> {

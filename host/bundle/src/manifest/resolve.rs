@@ -8,6 +8,7 @@ use super::variable::Slot;
 use super::{Access, Column, Manifest, ParamTarget, Table};
 use ig_object::btf::Layout;
 use ig_object::{Hook, Object};
+use ig_table::frames::Mode;
 use ig_table::{DataType, Kind};
 
 /// `BPF_MAP_TYPE_RINGBUF`, from `linux/bpf.h`, like the next ones.
@@ -50,6 +51,8 @@ pub struct ResolvedSource {
 pub struct ResolvedTable {
     /// What is shown.
     pub table: ig_table::Table,
+    /// When its rows are complete.
+    pub mode: Mode,
     /// The index of the source to whose records the decoded columns belong; none when no column is decoded.
     pub source: Option<usize>,
     /// Who gives each column's values, by the column's index.
@@ -147,6 +150,13 @@ impl Manifest {
     pub fn check_without_guest(&self) -> Result<(), ManifestError> {
         let mut problems = Problems::new(&self.places);
         for (i, table) in self.tables.iter().enumerate() {
+            if table.mode.has_frames() {
+                let message = format!(
+                    "the table `{}` can't have the mode `{}`: there is no guest that could end its frames",
+                    table.name, table.mode
+                );
+                problems.add(&format!("tables.{i}.mode"), message);
+            }
             for (j, column) in table
                 .columns
                 .iter()
@@ -275,6 +285,7 @@ impl Manifest {
                 description: table.description.clone(),
                 columns: Vec::new(),
             },
+            mode: table.mode,
             source: None,
             columns: Vec::new(),
             enables: Vec::new(),

@@ -1,0 +1,324 @@
+//! Frames: rows that belong together, sorted and cut to a limit.
+//!
+//! A stream has no end, so there is nothing to sort; tables of the other modes ([`Mode`]) say where a frame ends, and
+//! only then `--sort` and `--max-rows` can act: on whole frames.
+
+use std::fmt;
+use std::str::FromStr;
+
+use arrow_array::{Array as _, ArrayRef, UInt32Array};
+use arrow_ord::sort::{LexicographicalComparator, SortColumn, SortOptions};
+use arrow_schema::ArrowError;
+use arrow_select::concat::concat;
+use arrow_select::take::take;
+
+use crate::schema::{DataType, Rows, Table};
+use crate::select::nearest;
+
+/// When rows of a table are complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Each row by itself, as it happens.
+    #[default]
+    Stream,
+    /// Frame after frame, each the state of an interval; the next one replaces it.
+    Interval,
+    /// One frame: what is there now.
+    Snapshot,
+    /// One frame, when the run ends.
+    Final,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 4] = [Self::Stream, Self::Interval, Self::Snapshot, Self::Final];
+
+    /// Its name in a manifest.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Interval => "interval",
+            Self::Snapshot => "snapshot",
+            Self::Final => "final",
+        }
+    }
+
+    /// Whether its rows come in frames.
+    #[must_use]
+    pub fn has_frames(self) -> bool {
+        self != Self::Stream
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// No mode has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no mode is named {0:?}; modes are stream, interval, snapshot, final")]
+pub struct ModeError(pub String);
+
+impl FromStr for Mode {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        let found = Self::ALL.into_iter().find(|mode| mode.as_str() == text);
+        found.ok_or_else(|| ModeError(text.to_owned()))
+    }
+}
+
+/// One column of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortKey {
+    /// Index of the column.
+    pub column: usize,
+    /// Largest first.
+    pub descending: bool,
+}
+
+/// Why an order is not possible.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SortError {
+    /// The table has no such column.
+    #[error(
+        "table {table} has no column {name:?}{}; columns are {all}",
+        .nearest.as_ref().map(|name| format!(", did you mean {name:?}?")).unwrap_or_default()
+    )]
+    Unknown {
+        /// The table's name.
+        table: String,
+        /// The name asked for.
+        name: String,
+        /// The column whose name is most like it.
+        nearest: Option<String>,
+        /// All columns, for the message.
+        all: String,
+    },
+    /// A comma too many, or a sign without a name.
+    #[error("{0:?} has an empty name; write a,-b for a rising and b falling")]
+    Empty(String),
+    /// The same column twice.
+    #[error("column {0:?} comes twice")]
+    Twice(String),
+    /// A list or a struct has no order.
+    #[error("column {column:?} is a {data_type}, which has no order")]
+    NoOrder {
+        /// The column's name.
+        column: String,
+        /// Its type.
+        data_type: String,
+    },
+    /// The table's rows come one by one.
+    #[error(
+        "table {0} is a stream: its rows are shown as they come, and a stream has no end at which it could be sorted"
+    )]
+    Stream(String),
+}
+
+/// Reads `a,-b`: by `a`, the smallest first, and where that is the same by `b`, the largest first.
+///
+/// # Errors
+/// When a name is unknown, empty or comes twice, and when a column has no order.
+pub fn sort_keys(table: &Table, text: &str) -> Result<Vec<SortKey>, SortError> {
+    let mut keys: Vec<SortKey> = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let (descending, name) = match name.strip_prefix('-') {
+            Some(name) => (true, name),
+            None => (false, name.strip_prefix('+').unwrap_or(name)),
+        };
+        if name.is_empty() {
+            return Err(SortError::Empty(text.to_owned()));
+        }
+        let names = || table.columns.iter().map(|column| column.name.as_str());
+        let Some((index, column)) = table
+            .columns
+            .iter()
+            .enumerate()
+            .find(|(_, column)| column.name == name)
+        else {
+            return Err(SortError::Unknown {
+                table: table.name.clone(),
+                name: name.to_owned(),
+                nearest: nearest(name, names()),
+                all: names().collect::<Vec<_>>().join(", "),
+            });
+        };
+        if matches!(column.data_type, DataType::List(_) | DataType::Struct(_)) {
+            return Err(SortError::NoOrder {
+                column: name.to_owned(),
+                data_type: column.data_type.to_string(),
+            });
+        }
+        if keys.iter().any(|key| key.column == index) {
+            return Err(SortError::Twice(name.to_owned()));
+        }
+        keys.push(SortKey {
+            column: index,
+            descending,
+        });
+    }
+    Ok(keys)
+}
+
+/// Gathers the rows of a table until their frame ends. Bounds nothing: a frame is what one call of a guest emitted, and
+/// that is bounded where it is staged.
+#[derive(Debug)]
+pub struct Frames {
+    keys: Vec<SortKey>,
+    max_rows: Option<usize>,
+    pending: Vec<Rows>,
+}
+
+/// A frame that has ended.
+#[derive(Debug, Default)]
+pub struct Frame {
+    /// Its rows in order; none where it has none.
+    pub rows: Option<Rows>,
+    /// Rows beyond the limit, which are not among them.
+    pub beyond_limit: u64,
+}
+
+impl Frames {
+    /// Frames in this order and with at most so many rows.
+    #[must_use]
+    pub fn new(keys: Vec<SortKey>, max_rows: Option<usize>) -> Self {
+        Self {
+            keys,
+            max_rows,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Adds rows to the frame that is being made.
+    pub fn push(&mut self, rows: Rows) {
+        self.pending.push(rows);
+    }
+
+    /// Whether a row came since the last frame ended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Rows since the last frame ended.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.pending.iter().map(|rows| rows.len as u64).sum()
+    }
+
+    /// Ends the frame.
+    ///
+    /// # Errors
+    /// When Arrow refuses the arrays: they are not what the table says.
+    pub fn end(&mut self) -> Result<Frame, ArrowError> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut frame = Frame::default();
+        let Some(rows) = joined(pending)? else {
+            return Ok(frame);
+        };
+        let kept = self.max_rows.unwrap_or(usize::MAX).min(rows.len);
+        frame.beyond_limit = (rows.len - kept) as u64;
+        frame.rows = Some(match order(&rows, &self.keys, kept)? {
+            Some(order) => picked(&rows, &order)?,
+            None if kept < rows.len => Rows {
+                columns: rows
+                    .columns
+                    .iter()
+                    .map(|column| column.as_ref().map(|column| column.slice(0, kept)))
+                    .collect(),
+                len: kept,
+                ..rows
+            },
+            None => rows,
+        });
+        Ok(frame)
+    }
+}
+
+/// Batches of one table as one.
+fn joined(mut batches: Vec<Rows>) -> Result<Option<Rows>, ArrowError> {
+    if batches.len() < 2 {
+        return Ok(batches.pop());
+    }
+    let Some(first) = batches.first() else {
+        return Ok(None);
+    };
+    let columns = (0..first.columns.len())
+        .map(|index| {
+            let arrays: Option<Vec<&dyn arrow_array::Array>> = batches
+                .iter()
+                .map(|rows| rows.columns.get(index)?.as_deref())
+                .collect();
+            // A column that one batch lacks is one that nobody asked for.
+            arrays.map(|arrays| concat(&arrays)).transpose()
+        })
+        .collect::<Result<Vec<Option<ArrayRef>>, ArrowError>>()?;
+    Ok(Some(Rows {
+        table: first.table.clone(),
+        columns,
+        len: batches.iter().map(|rows| rows.len).sum(),
+        wall_offset: first.wall_offset,
+    }))
+}
+
+/// The rows in order, as many as are kept; `None`: as they are. Rows that are equal stay as they came.
+fn order(rows: &Rows, keys: &[SortKey], kept: usize) -> Result<Option<UInt32Array>, ArrowError> {
+    let columns: Vec<SortColumn> = keys
+        .iter()
+        .filter_map(|key| {
+            let values = rows.columns.get(key.column)?.clone()?;
+            Some(SortColumn {
+                values,
+                options: Some(SortOptions {
+                    descending: key.descending,
+                    // What is not known comes last, whichever way.
+                    nulls_first: false,
+                }),
+            })
+        })
+        .collect();
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let comparator = LexicographicalComparator::try_new(&columns)?;
+    let count = u32::try_from(rows.len)
+        .map_err(|_| ArrowError::ComputeError("more rows than can be sorted".to_owned()))?;
+    let mut order: Vec<u32> = (0..count).collect();
+    let compare = |a: &u32, b: &u32| {
+        let (x, y) = (*a as usize, *b as usize);
+        comparator.compare(x, y).then_with(|| a.cmp(b))
+    };
+    if kept > 0 && kept < order.len() {
+        // With a limit only the rows that stay are sorted.
+        order.select_nth_unstable_by(kept - 1, compare);
+    }
+    order.truncate(kept);
+    order.sort_unstable_by(compare);
+    Ok(Some(UInt32Array::from(order)))
+}
+
+fn picked(rows: &Rows, order: &UInt32Array) -> Result<Rows, ArrowError> {
+    let columns = rows
+        .columns
+        .iter()
+        .map(|column| {
+            column
+                .as_ref()
+                .map(|column| take(column.as_ref(), order, None))
+                .transpose()
+        })
+        .collect::<Result<Vec<_>, ArrowError>>()?;
+    Ok(Rows {
+        table: rows.table.clone(),
+        columns,
+        len: order.len(),
+        wall_offset: rows.wall_offset,
+    })
+}
+
+#[cfg(test)]
+mod tests;

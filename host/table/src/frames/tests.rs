@@ -1,0 +1,159 @@
+use super::*;
+use crate::kinds::Kind;
+use crate::schema::Column;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::UInt32Type;
+use arrow_array::{BinaryArray, UInt32Array};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn table() -> Arc<Table> {
+    let column = |name: &str, data_type| Column {
+        name: name.to_owned(),
+        description: String::new(),
+        data_type,
+        kind: Kind::None,
+        width: None,
+        hidden: false,
+    };
+    Arc::new(Table {
+        name: "t".to_owned(),
+        description: String::new(),
+        columns: vec![
+            column("n", DataType::U32),
+            column("word", DataType::Text),
+            column("args", DataType::List(Box::new(DataType::Text))),
+        ],
+    })
+}
+
+fn rows(values: &[(Option<u32>, &str)]) -> Rows {
+    let n: UInt32Array = values.iter().map(|(n, _)| *n).collect();
+    let word = BinaryArray::from_iter_values(values.iter().map(|(_, word)| word.as_bytes()));
+    Rows::new(
+        table(),
+        vec![Some(Arc::new(n)), Some(Arc::new(word)), None],
+        values.len(),
+        7,
+    )
+    .unwrap()
+}
+
+fn values(rows: &Rows) -> Vec<(Option<u32>, String)> {
+    let n = rows.columns[0]
+        .as_ref()
+        .unwrap()
+        .as_primitive::<UInt32Type>();
+    let word = rows.columns[1].as_ref().unwrap().as_binary::<i32>();
+    assert_eq!((n.len(), word.len()), (rows.len, rows.len));
+    n.iter()
+        .zip(word.iter())
+        .map(|(n, word)| (n, String::from_utf8_lossy(word.unwrap()).into_owned()))
+        .collect()
+}
+
+fn ended(order: &str, max_rows: Option<usize>, batches: &[&[(Option<u32>, &str)]]) -> Frame {
+    let keys = if order.is_empty() {
+        Vec::new()
+    } else {
+        sort_keys(&table(), order).unwrap()
+    };
+    let mut frames = Frames::new(keys, max_rows);
+    for batch in batches {
+        frames.push(rows(batch));
+    }
+    assert_eq!(frames.is_empty(), batches.is_empty());
+    let frame = frames.end().unwrap();
+    assert!(frames.is_empty());
+    frame
+}
+
+fn words(frame: &Frame) -> String {
+    let rows = frame.rows.as_ref().unwrap();
+    values(rows).into_iter().map(|(_, word)| word).collect()
+}
+
+#[test]
+fn frames_are_sorted_by_several_columns_and_cut() {
+    let batches: &[&[(Option<u32>, &str)]] = &[
+        &[(Some(3), "a"), (Some(1), "b")],
+        &[(None, "c"), (Some(3), "d"), (Some(2), "e")],
+    ];
+    for (order, expected) in [
+        ("", "abcde"),
+        ("n", "beadc"),
+        ("+n", "beadc"),
+        ("-n", "adebc"),
+        ("-n,-word", "daebc"),
+        ("word", "abcde"),
+        ("-word", "edcba"),
+    ] {
+        let frame = ended(order, None, batches);
+        assert_eq!(words(&frame), expected, "{order}");
+        assert_eq!(frame.beyond_limit, 0);
+    }
+    for (order, most, expected, beyond) in [
+        ("", 2, "ab", 3),
+        ("-n", 3, "ade", 2),
+        ("n", 9, "beadc", 0),
+        ("n", 0, "", 5),
+        ("", 0, "", 5),
+    ] {
+        let frame = ended(order, Some(most), batches);
+        assert_eq!(words(&frame), expected, "{order} {most}");
+        assert_eq!(frame.beyond_limit, beyond);
+        assert_eq!(frame.rows.unwrap().wall_offset, 7);
+    }
+    assert!(ended("-n", Some(1), &[]).rows.is_none());
+}
+
+#[test]
+fn wrong_orders_say_what_is_right() {
+    let error = |text| sort_keys(&table(), text).unwrap_err().to_string();
+    assert_eq!(
+        error("-wrd"),
+        "table t has no column \"wrd\", did you mean \"word\"?; columns are n, word, args"
+    );
+    assert_eq!(
+        error("n,,word"),
+        "\"n,,word\" has an empty name; write a,-b for a rising and b falling"
+    );
+    assert_eq!(error("n,-n"), "column \"n\" comes twice");
+    assert_eq!(
+        error("args"),
+        "column \"args\" is a list<text>, which has no order"
+    );
+}
+
+proptest! {
+    /// Whatever the order and the limit: what is left is the beginning of a stable sort of everything.
+    #[test]
+    fn a_limit_keeps_the_first_of_all(
+        values_in in proptest::collection::vec((proptest::option::of(0u32..5), "[a-c]{0,2}"), 1..60),
+        cut in 0usize..60,
+        order in prop_oneof![Just("n"), Just("-n"), Just("word,-n"), Just("-word,n")],
+        most in 0usize..70,
+    ) {
+        let all: Vec<(Option<u32>, &str)> = values_in.iter().map(|(n, w)| (*n, w.as_str())).collect();
+        let (first, second) = all.split_at(cut.min(all.len()));
+        let frame = ended(order, Some(most), &[first, second]);
+        let mut expected = all.clone();
+        let by_n = |a: &Option<u32>, b: &Option<u32>, falling: bool| match (a, b) {
+            (Some(a), Some(b)) if falling => b.cmp(a),
+            (Some(a), Some(b)) => a.cmp(b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        };
+        expected.sort_by(|a, b| match order {
+            "n" => by_n(&a.0, &b.0, false),
+            "-n" => by_n(&a.0, &b.0, true),
+            "word,-n" => a.1.cmp(b.1).then_with(|| by_n(&a.0, &b.0, true)),
+            _ => b.1.cmp(a.1).then_with(|| by_n(&a.0, &b.0, false)),
+        });
+        let beyond = expected.len().saturating_sub(most);
+        expected.truncate(most);
+        let got = frame.rows.map(|rows| values(&rows)).unwrap_or_default();
+        let expected: Vec<_> = expected.into_iter().map(|(n, w)| (n, w.to_owned())).collect();
+        prop_assert_eq!(got, expected);
+        prop_assert_eq!(frame.beyond_limit, beyond as u64);
+    }
+}

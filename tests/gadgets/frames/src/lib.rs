@@ -1,0 +1,45 @@
+//! A guest whose tables come in frames. For tests.
+
+use gadget::{Gadget, Outcome, Params, Tables, records, timers};
+use std::time::Duration;
+
+struct Frames {
+    /// Calls by how many zeros end their number, counted from 1.
+    calls: [u64; 64],
+}
+
+impl Frames {
+    fn counted(&self) -> impl Iterator<Item = (u32, u64)> {
+        (0..).zip(self.calls).filter(|(_, calls)| *calls > 0)
+    }
+}
+
+impl Gadget for Frames {
+    fn init(_: Params) -> Result<Self, String> {
+        timers::every(Duration::from_millis(100))?;
+        Ok(Self { calls: [0; 64] })
+    }
+
+    fn calls(&mut self, record: records::Event<'_>, _: &mut Tables) -> Outcome {
+        let zeros = (record.sequence() + 1).trailing_zeros() as usize;
+        if let Some(calls) = self.calls.get_mut(zeros) {
+            *calls += 1;
+        }
+        Outcome::Accepted
+    }
+
+    fn tick(&mut self, _: timers::Timer, _: u32, tables: &mut Tables) {
+        for (zeros, calls) in self.counted() {
+            tables.live.row().zeros(zeros).calls(calls);
+        }
+    }
+
+    fn stop(&mut self, tables: &mut Tables) {
+        for (zeros, calls) in self.counted() {
+            let parity = if zeros % 2 == 0 { "even" } else { "odd" };
+            tables.totals.row().zeros(zeros).calls(calls).parity(parity);
+        }
+    }
+}
+
+gadget::export!(Frames);
