@@ -44,6 +44,8 @@ fn the_gadget_of_the_readme_runs_as_shown() {
     );
     let folder = tempfile::tempdir().expect("a folder");
     let gadget = folder.path().join("trace_exit");
+    // As in a clone, where a newcomer is likely to try it.
+    std::fs::write(folder.path().join("Cargo.toml"), "[workspace]\n").expect("a file");
     for (name, text) in files {
         let path = gadget.join(name);
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).expect("a folder");
