@@ -50,9 +50,11 @@ impl Setup {
                 .arg(source)
                 .args(libraries))?;
         }
-        setup.object("default.bpf.o", &[])?;
+        let gadget = "example-gadgets/trace_open/program.bpf.c";
+        setup.object(gadget, "default.bpf.o", &[])?;
         // Half of the ring that the gadget declares.
         setup.object(
+            gadget,
             "batch.bpf.o",
             &["-DGADGET_RINGBUF_FLAGS(map)=(bpf_ringbuf_query(map,BPF_RB_AVAIL_DATA)>=(2<<20)?BPF_RB_FORCE_WAKEUP:BPF_RB_NO_WAKEUP)"],
         )?;
@@ -74,51 +76,45 @@ impl Setup {
         if self.quick { 3 } else { 9 }
     }
 
-    fn object(&self, name: &str, more: &[&str]) -> Result<()> {
-        let clang = [
-            "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16",
-            "clang",
-        ]
-        .into_iter()
-        .find(|c| {
-            Command::new(c)
-                .arg("--version")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok()
-        })
-        .context("no clang; cargo xtask setup installs it")?;
+    /// Compiles an eBPF source of the tree with the gadgets' headers and these further arguments.
+    pub fn object(&self, source: &str, name: &str, more: &[&str]) -> Result<PathBuf> {
         let arch = if cfg!(target_arch = "aarch64") {
             ("arm64", "aarch64")
         } else {
             ("x86", "x86_64")
         };
-        let mut command = Command::new(clang);
-        command.args([
-            "-target",
-            "bpf",
-            "-mcpu=v3",
-            "-O2",
-            "-g",
-            "-std=gnu11",
-            "-Wno-unused-function",
-        ]);
-        command
+        let out = self.program(name);
+        run(Command::new(clang()?)
+            .args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-std=gnu11"])
+            .args(["-Wno-unused-function", "-c"])
             .arg(format!("-D__TARGET_ARCH_{}", arch.0))
-            .args(more);
-        command
+            .args(more)
             .arg("-I")
             .arg(root().join("ebpf/include"))
             .arg("-idirafter")
-            .arg(format!("/usr/include/{}-linux-gnu", arch.1));
-        command
-            .arg("-c")
-            .arg(root().join("example-gadgets/trace_open/program.bpf.c"))
+            .arg(format!("/usr/include/{}-linux-gnu", arch.1))
+            .arg(root().join(source))
             .arg("-o")
-            .arg(self.built.path().join(name));
-        run(&mut command)
+            .arg(&out))?;
+        Ok(out)
     }
+}
+
+/// A clang for eBPF, newest first.
+fn clang() -> Result<&'static str> {
+    [
+        "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16", "clang",
+    ]
+    .into_iter()
+    .find(|c| {
+        Command::new(c)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok()
+    })
+    .context("no clang; cargo xtask setup installs it")
 }
 
 /// The top of the tree.

@@ -8,13 +8,13 @@
 )]
 
 use crate::figures::{Figure, median};
-use crate::process::{Setup, end, root};
+use crate::process::{Setup, end};
 use anyhow::{Context as _, Result, bail};
 use ig_kernel::{LoadOptions, Loader, Stopper, Waiter, Wake};
 use ig_object::Object;
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -61,52 +61,6 @@ impl Helper {
         self.child.wait()?;
         line.trim().parse().context("what the storm said")
     }
-}
-
-fn object(setup: &Setup) -> Result<PathBuf> {
-    let clang = [
-        "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16", "clang",
-    ]
-    .into_iter()
-    .find(|c| {
-        Command::new(c)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok()
-    })
-    .context("no clang; cargo xtask setup installs it")?;
-    let arch = if cfg!(target_arch = "aarch64") {
-        ("arm64", "aarch64")
-    } else {
-        ("x86", "x86_64")
-    };
-    let out = setup.program("ring.bpf.o");
-    let status = Command::new(clang)
-        .args([
-            "-target",
-            "bpf",
-            "-mcpu=v3",
-            "-O2",
-            "-g",
-            "-std=gnu11",
-            "-Wno-unused-function",
-        ])
-        .arg(format!("-D__TARGET_ARCH_{}", arch.0))
-        .arg("-I")
-        .arg(root().join("ebpf/include"))
-        .arg("-idirafter")
-        .arg(format!("/usr/include/{}-linux-gnu", arch.1))
-        .arg("-c")
-        .arg(root().join("tests/bench/baseline/ring.bpf.c"))
-        .arg("-o")
-        .arg(&out)
-        .status()?;
-    if !status.success() {
-        bail!("{clang} could not build ring.bpf.c");
-    }
-    Ok(out)
 }
 
 /// CPU time of the calling thread, in nanoseconds.
@@ -231,7 +185,7 @@ fn libbpf(setup: &Setup, object: &Path, count: u64) -> Result<Run> {
 
 /// All figures.
 pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
-    let object = object(setup)?;
+    let object = setup.object("tests/bench/baseline/ring.bpf.c", "ring.bpf.o", &[])?;
     let count: u64 = if setup.quick { 200_000 } else { 2_000_000 };
     let (mut us, mut them) = (Vec::new(), Vec::new());
     for _ in 0..setup.rounds() {
