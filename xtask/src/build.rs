@@ -1,4 +1,4 @@
-//! The release program and the bundles of the example gadgets.
+//! The release program, the bundles of the example gadgets, and what the benches measure.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ pub fn release(place: &Place) -> Result<PathBuf> {
     Ok(ig)
 }
 
-/// Builds one example gadget into `target/gadgets/NAME.oci` and gives that path.
+/// Builds one gadget into `target/gadgets/NAME.oci` and gives that path.
 pub fn bundle(place: &Place, folder: &Path) -> Result<PathBuf> {
     let name = folder
         .file_name()
@@ -49,4 +49,19 @@ pub fn bundles(place: &Place) -> Result<()> {
         bundle(place, &folder)?;
     }
     Ok(())
+}
+
+/// What the benches measure beside the program and its gadgets: the guest `row` as a bundle, and the same sources as a
+/// library of this machine, whose path is given.
+pub fn bench_guest(place: &Place) -> Result<PathBuf> {
+    let folder = place.root.join("tests/bench/row");
+    // Also generates what the library is built from.
+    bundle(place, &folder)?;
+    let target = place.target.join("row");
+    run(cargo()
+        .args(["build", "--locked", "--release", "--manifest-path"])
+        .arg(folder.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target))?;
+    Ok(target.join("release/librow.so"))
 }

@@ -79,6 +79,7 @@ pub fn bench(place: &Place, quick: bool) -> Result<()> {
     setup::bench_tools()?;
     let ig = build::release(place)?;
     build::bundles(place)?;
+    let native = build::bench_guest(place)?;
     run(cargo().args(["build", "--locked", "--release", "--package", "ig-bench"]))?;
     let mut bench = as_root("env")?;
     bench
@@ -87,6 +88,7 @@ pub fn bench(place: &Place, quick: bool) -> Result<()> {
             "IG_GADGETS={}",
             place.target.join("gadgets").display()
         ))
+        .arg(format!("IG_BENCH_NATIVE={}", native.display()))
         .arg(format!(
             "IG_BENCH_JSON={}",
             place.target.join("bench.json").display()

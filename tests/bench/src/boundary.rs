@@ -2,12 +2,10 @@
 //! span. The guest does nothing but answer.
 
 use crate::figures::{Figure, median};
+use crate::host::Staging;
 use crate::process::Setup;
 use anyhow::{Context as _, Result, bail};
-use ig_sandbox::{
-    ColumnView, EmitError, Grants, Guest, Host, Level, Limits, MapError, Sandbox, SandboxOptions,
-    Verdict,
-};
+use ig_sandbox::{Grants, Guest, Limits, Sandbox, SandboxOptions, Verdict};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -16,6 +14,8 @@ const RECORD: usize = 8 + 128;
 /// Records of a span: as many as the host hands over at once under load (`SpanLimits::BYTES`, 64 KiB).
 const RECORDS: usize = (64 << 10) / RECORD;
 const SPAN: usize = RECORD * RECORDS;
+/// Turns of each side, also in the quick form: this is cheap.
+const TURNS: usize = 9;
 /// What is walked over once when nothing is in a cache; more than most machines' last one.
 const COLD: usize = 64 << 20;
 
@@ -48,60 +48,11 @@ const GUEST: &str = r#"
   (export "ig:gadget/handler@0.1.0" (instance $handler)))
 "#;
 
-/// The host of a guest that asks for nothing.
-struct Nothing;
-
-impl Nothing {
-    fn none<T>() -> Result<T, EmitError> {
-        Err(EmitError::Broken("not in this bench".into()))
-    }
-}
-
-impl Host for Nothing {
-    fn emit(&mut self, _: u16, _: u32, _: &[u8], _: &[ColumnView<'_>]) -> Result<(), EmitError> {
-        Self::none()
-    }
-    fn end_frame(&mut self, _: u16) -> Result<(), EmitError> {
-        Self::none()
-    }
-    fn wanted(&mut self, _: u16) -> Result<Vec<u16>, EmitError> {
-        Self::none()
-    }
-    fn log(&mut self, _: Level, _: &str) {}
-    fn param(&mut self, _: u16) -> Result<String, EmitError> {
-        Self::none()
-    }
-    fn boot(&mut self) -> u64 {
-        0
-    }
-    fn wall(&mut self) -> u64 {
-        0
-    }
-    fn map_lookup(&mut self, _: u16, _: &[u8]) -> Result<Option<Vec<u8>>, MapError> {
-        Err(MapError::Unknown)
-    }
-    fn map_update(&mut self, _: u16, _: &[u8], _: &[u8]) -> Result<(), MapError> {
-        Err(MapError::Unknown)
-    }
-    fn map_delete(&mut self, _: u16, _: &[u8]) -> Result<bool, MapError> {
-        Err(MapError::Unknown)
-    }
-    fn map_read_all(&mut self, _: u16) -> Result<Vec<u8>, MapError> {
-        Err(MapError::Unknown)
-    }
-    fn timer_every(&mut self, _: u64) -> Result<u32, String> {
-        Err("not in this bench".into())
-    }
-    fn timer_once(&mut self, _: u64) -> Result<u32, String> {
-        Err("not in this bench".into())
-    }
-    fn timer_cancel(&mut self, _: u32) {}
-}
-
-fn guest() -> Result<Guest<Nothing>> {
+fn guest() -> Result<Guest<Staging>> {
     let component = wat::parse_str(GUEST).context("the bench's guest")?;
     let program = Sandbox::new(SandboxOptions::default())?.load(&component)?;
-    let mut guest = program.instantiate(Nothing, Limits::default(), Grants::default())?;
+    let mut guest =
+        program.instantiate(Staging::default(), Limits::default(), Grants::default())?;
     if let Err(error) = guest.init()? {
         bail!("the guest's init: {error}");
     }
@@ -122,12 +73,7 @@ fn walk(source: &[u8], passes: usize, mut take: impl FnMut(&[u8]) -> Result<()>)
 }
 
 /// Both sides, taking turns: nanoseconds a record of the sandbox and of memcpy.
-fn compare(
-    setup: &Setup,
-    guest: &mut Guest<Nothing>,
-    source: &[u8],
-    passes: usize,
-) -> Result<(f64, f64)> {
+fn compare(guest: &mut Guest<Staging>, source: &[u8], passes: usize) -> Result<(f64, f64)> {
     let mut memory = vec![0u8; SPAN];
     let mut copy = |span: &[u8]| {
         memory.copy_from_slice(span);
@@ -149,7 +95,7 @@ fn compare(
     walk(source, 1, &mut copy)?;
     walk(source, 1, &mut process)?;
     let (mut us, mut them) = (Vec::new(), Vec::new());
-    for _ in 0..setup.rounds() {
+    for _ in 0..TURNS {
         them.push(walk(source, passes, &mut copy)?);
         us.push(walk(source, passes, &mut process)?);
     }
@@ -157,10 +103,10 @@ fn compare(
 }
 
 /// What a call costs however little it hands over, in nanoseconds.
-fn empty_call(setup: &Setup, guest: &mut Guest<Nothing>) -> Result<f64> {
+fn empty_call(guest: &mut Guest<Nothing>) -> Result<f64> {
     let calls = 20_000;
     let mut times = Vec::new();
-    for _ in 0..setup.rounds() {
+    for _ in 0..TURNS {
         let begin = Instant::now();
         for _ in 0..calls {
             guest.process(0, black_box(&[]))?;
@@ -175,10 +121,10 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let mut guest = guest()?;
     let source = vec![0x5a_u8; COLD];
     let span = source.get(..SPAN).context("one span")?;
-    let passes = if setup.quick { 4_000 } else { 40_000 };
-    let (warm, warm_copy) = compare(setup, &mut guest, span, passes)?;
-    let (cold, cold_copy) = compare(setup, &mut guest, &source, 1)?;
-    let empty = empty_call(setup, &mut guest)?;
+    let passes = if setup.quick { 10_000 } else { 40_000 };
+    let (warm, warm_copy) = compare(&mut guest, span, passes)?;
+    let (cold, cold_copy) = compare(&mut guest, &source, 1)?;
+    let empty = empty_call(&mut guest)?;
     let against = "memcpy of the same span";
     Ok(vec![
         Figure::ratio("boundary.warm", "ns/rec", warm, against, warm_copy, 1.5),

@@ -7,6 +7,9 @@
 mod boundary;
 mod end_to_end;
 mod figures;
+mod guest;
+mod host;
+mod native;
 mod process;
 mod ring;
 mod start;
@@ -18,9 +21,10 @@ use std::path::PathBuf;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("start", start::run),
     ("boundary", boundary::run),
+    ("guest", guest::run),
     ("ring", ring::run),
     ("end-to-end", end_to_end::run),
 ];

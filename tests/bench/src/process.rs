@@ -14,6 +14,8 @@ pub struct Setup {
     pub ig: PathBuf,
     /// Built bundles, by gadget.
     pub gadgets: PathBuf,
+    /// The guest of the gadget `row`, as a library of this machine.
+    pub native: PathBuf,
     /// What the benches build.
     pub built: tempfile::TempDir,
 }
@@ -28,6 +30,7 @@ impl Setup {
             quick,
             ig: path("IG_BIN", "target/release/ig"),
             gadgets: path("IG_GADGETS", "target/gadgets"),
+            native: path("IG_BENCH_NATIVE", "target/row/release/librow.so"),
             built: tempfile::tempdir().context("a folder for what the benches build")?,
         };
         if !setup.ig.is_file() {
