@@ -1,14 +1,14 @@
 //! What the benches run: where it is, how it is built, what it cost.
 
 use anyhow::{Context as _, Result, bail};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 /// Where everything is.
 pub struct Setup {
-    /// A tenth of the work.
+    /// Fewer and shorter turns: for every change, not for a figure to quote.
     pub quick: bool,
     /// The program.
     pub ig: PathBuf,
@@ -184,6 +184,30 @@ pub fn cpu_ns(pid: u32) -> Result<f64> {
             .unwrap_or(0.0);
     }
     Ok(sum)
+}
+
+/// Waits until a tracer has attached everything: it has used no CPU time to speak of for half a second.
+pub fn settled(child: &mut Child) -> Result<()> {
+    let mut calm = 0;
+    let mut last = cpu_ns(child.id())?;
+    for _ in 0..800 {
+        std::thread::sleep(Duration::from_millis(25));
+        if let Some(status) = child.try_wait()? {
+            let mut said = String::new();
+            if let Some(mut errors) = child.stderr.take() {
+                errors.read_to_string(&mut said)?;
+            }
+            bail!("a tracer ended at once ({status}): {said}");
+        }
+        let now = cpu_ns(child.id())?;
+        calm = if now - last < 2e5 { calm + 1 } else { 0 };
+        if calm == 20 {
+            return Ok(());
+        }
+        last = now;
+    }
+    end(child)?;
+    bail!("a tracer was still busy 20 s after its start")
 }
 
 /// Asks a process to end, and waits for it; one that does not listen is killed.

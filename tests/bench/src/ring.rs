@@ -186,7 +186,7 @@ fn libbpf(setup: &Setup, object: &Path, count: u64) -> Result<Run> {
 /// All figures.
 pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let object = setup.object("tests/bench/baseline/ring.bpf.c", "ring.bpf.o", &[])?;
-    let count: u64 = if setup.quick { 200_000 } else { 2_000_000 };
+    let count: u64 = if setup.quick { 1_000_000 } else { 2_000_000 };
     let (mut us, mut them) = (Vec::new(), Vec::new());
     for _ in 0..setup.rounds() {
         us.push(ours(setup, &object, count)?);
