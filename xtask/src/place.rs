@@ -44,7 +44,10 @@ impl Place {
 
     /// The folders under `example-gadgets/` that hold a manifest, sorted.
     pub fn gadgets(&self) -> Result<Vec<PathBuf>> {
-        let folder = self.root.join("example-gadgets");
+        Self::gadgets_in(self.root.join("example-gadgets"))
+    }
+
+    fn gadgets_in(folder: PathBuf) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(&folder)
             .with_context(|| format!("can't list {}", folder.display()))?
@@ -66,7 +69,10 @@ impl Place {
         if sdk.is_file() {
             found.push(sdk);
         }
-        for gadget in self.gadgets()? {
+        let mut gadgets = self.gadgets()?;
+        gadgets.extend(Self::gadgets_in(self.root.join("tests/gadgets"))?);
+        gadgets.push(self.root.join("tests/bench/row"));
+        for gadget in gadgets {
             for manifest in [gadget.join("Cargo.toml"), gadget.join("guest/Cargo.toml")] {
                 if manifest.is_file() {
                     found.push(manifest);

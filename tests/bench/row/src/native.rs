@@ -9,7 +9,8 @@ use std::ffi::c_void;
 
 /// Takes the rows of one `emit`: table, number of rows, origins and their number, columns and their number. What the
 /// pointers lead to lives until it returns.
-type Take = unsafe extern "C" fn(*mut c_void, u16, u32, *const u32, usize, *const Column<'_>, usize);
+type Take =
+    unsafe extern "C" fn(*mut c_void, u16, u32, *const u32, usize, *const Column<'_>, usize);
 
 thread_local! {
     static RUNNING: RefCell<Option<Running<Row>>> = const { RefCell::new(None) };

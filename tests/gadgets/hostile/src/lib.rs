@@ -32,7 +32,10 @@ struct List {
 
 impl List {
     fn of<T>(items: &[T]) -> Self {
-        Self { start: items.as_ptr().cast(), length: items.len() }
+        Self {
+            start: items.as_ptr().cast(),
+            length: items.len(),
+        }
     }
 }
 
@@ -84,7 +87,10 @@ unsafe extern "C" {
     fn params_get(index: u32, answer: *mut List);
 }
 
-const NOTHING: List = List { start: core::ptr::null(), length: 0 };
+const NOTHING: List = List {
+    start: core::ptr::null(),
+    length: 0,
+};
 
 fn mode() -> String {
     let mut answer = NOTHING;
@@ -97,7 +103,10 @@ fn mode() -> String {
 
 /// Emits; whether the host took it.
 fn emit(table: u32, rows: u32, origin: &[u32], columns: &[Column]) -> bool {
-    let mut answer = Answer { failed: 0, reason: NOTHING };
+    let mut answer = Answer {
+        failed: 0,
+        reason: NOTHING,
+    };
     // SAFETY: pointers and lengths of live slices; the host fills in the answer before it returns.
     unsafe {
         tables_emit(
@@ -115,7 +124,9 @@ fn emit(table: u32, rows: u32, origin: &[u32], columns: &[Column]) -> bool {
 
 /// A text column that says "ok" in every row.
 fn notes(rows: usize) -> (Vec<u8>, Vec<u8>) {
-    let offsets = (0..=rows as u32).flat_map(|row| (row * 2).to_le_bytes()).collect();
+    let offsets = (0..=rows as u32)
+        .flat_map(|row| (row * 2).to_le_bytes())
+        .collect();
     (offsets, b"ok".repeat(rows))
 }
 
@@ -208,9 +219,16 @@ fn serve(mode: &str, span: &[u8]) -> Verdict {
         _ => {}
     }
     let buffers = [List::of::<u8>(&[]), List::of(&offsets), List::of(&text)];
-    let buffers = if mode == "buffer-missing" { &buffers[..2] } else { &buffers[..] };
+    let buffers = if mode == "buffer-missing" {
+        &buffers[..2]
+    } else {
+        &buffers[..]
+    };
     let index = if mode == "column-unknown" { 99 } else { NOTE };
-    let column = || Column { index, buffers: List::of(buffers) };
+    let column = || Column {
+        index,
+        buffers: List::of(buffers),
+    };
     let columns = if mode == "column-twice" {
         alloc::vec![column(), column()]
     } else {
@@ -237,20 +255,43 @@ static mut MODE: String = String::new();
 extern "C" fn init() -> *const Answer {
     static STARTED: AtomicBool = AtomicBool::new(false);
     let mode = mode();
-    let reason: &'static [u8] = if mode == "init-error" { b"no reason at all" } else { b"" };
-    stumbles_here(if mode == "init-panic" { "at the start" } else { "" });
+    let reason: &'static [u8] = if mode == "init-error" {
+        b"no reason at all"
+    } else {
+        b""
+    };
+    stumbles_here(if mode == "init-panic" {
+        "at the start"
+    } else {
+        ""
+    });
     // Called once an instance, as the contract says.
-    stumbles_here(if STARTED.swap(true, Ordering::Relaxed) { "started twice" } else { "" });
+    stumbles_here(if STARTED.swap(true, Ordering::Relaxed) {
+        "started twice"
+    } else {
+        ""
+    });
     // SAFETY: one thread, and no reference is kept.
     unsafe { MODE = mode };
-    let answer = Answer { failed: u8::from(!reason.is_empty()), reason: List::of(reason) };
+    let answer = Answer {
+        failed: u8::from(!reason.is_empty()),
+        reason: List::of(reason),
+    };
     alloc::boxed::Box::leak(alloc::boxed::Box::new(answer))
 }
 
 #[unsafe(export_name = "ig:gadget/handler@0.1.0#process")]
 extern "C" fn process(source: u32, start: *mut u8, length: usize) -> *const Verdict {
-    static mut LAST: Verdict = Verdict { accepted: 0, dropped: 0, malformed: 0 };
-    stumbles_here(if source == 0 { "" } else { "there is one source" });
+    static mut LAST: Verdict = Verdict {
+        accepted: 0,
+        dropped: 0,
+        malformed: 0,
+    };
+    stumbles_here(if source == 0 {
+        ""
+    } else {
+        "there is one source"
+    });
     // SAFETY: the host made this list with our own `cabi_realloc`; one thread, and nobody else
     // refers to either static meanwhile.
     unsafe {
@@ -270,7 +311,12 @@ extern "C" fn stop() {}
 ///
 /// As the canonical ABI calls it: `old` came from here with the same size and alignment, or is null.
 #[unsafe(export_name = "cabi_realloc")]
-unsafe extern "C" fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: usize) -> *mut u8 {
+unsafe extern "C" fn cabi_realloc(
+    old: *mut u8,
+    old_size: usize,
+    align: usize,
+    size: usize,
+) -> *mut u8 {
     use alloc::alloc::{Layout, alloc, realloc};
     if size == 0 {
         return core::ptr::without_provenance_mut(align);
@@ -280,7 +326,11 @@ unsafe extern "C" fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, s
         if old_size == 0 {
             alloc(Layout::from_size_align_unchecked(size, align))
         } else {
-            realloc(old, Layout::from_size_align_unchecked(old_size, align), size)
+            realloc(
+                old,
+                Layout::from_size_align_unchecked(old_size, align),
+                size,
+            )
         }
     }
 }
