@@ -13,6 +13,7 @@
 pub mod build;
 pub mod layout;
 pub mod loaded;
+pub mod pages;
 pub mod run;
 pub mod sources;
 

@@ -6,7 +6,10 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod first_gadget;
+#[cfg(test)]
 mod frames;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod image;
@@ -24,3 +27,5 @@ mod specification;
 mod trace_exec;
 #[cfg(test)]
 mod trace_open;
+#[cfg(test)]
+mod trace_signal;

@@ -230,6 +230,19 @@ struct trace_event_raw_sched_process_template {
 	char __data[];
 };
 
+/* tracepoints of signal (include/trace/events/signal.h) */
+struct trace_event_raw_signal_generate {
+	struct trace_entry ent;
+	int sig;
+	int errno;
+	int code; /* si_code: SI_USER and below from user space, above from the kernel */
+	char comm[TASK_COMM_LEN]; /* of the receiver */
+	pid_t pid; /* the receiving thread */
+	int group; /* for the whole process */
+	int result;
+	char __data[];
+};
+
 #pragma clang attribute pop
 
 #endif /* __GADGET_CORE_KERNEL_H */
