@@ -22,6 +22,8 @@ mod output;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod shell;
+#[cfg(test)]
 mod specification;
 #[cfg(test)]
 mod trace_exec;

@@ -1,6 +1,6 @@
 //! The command line: one clap definition, completed with the gadget's own parameters once the bundle is known.
 
-use crate::units;
+use crate::{completion, man, units, version};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ig_engine::manifest::{Manifest, ParamType};
 use std::ffi::{OsStr, OsString};
@@ -15,10 +15,14 @@ pub fn program() -> Command {
     Command::new("ig")
         .about("Runs gadgets: eBPF that watches the kernel, with a sandboxed guest that turns what it saw into rows")
         .version(env!("CARGO_PKG_VERSION"))
+        .long_version(version::line())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run())
         .subcommand(image())
+        .subcommand(completion::command())
+        .subcommand(man::command())
+        .subcommand(version::command())
         .after_help(EXIT_CODES)
 }
 
@@ -239,6 +243,7 @@ fn run() -> Command {
                 .help("Ends after this many traps; until then a new instance takes over")
                 .help_heading(limits),
         )
+        .after_help(EXIT_CODES)
 }
 
 /// `run` with the parameters and the columns of one gadget.

@@ -2,12 +2,16 @@
 
 mod args;
 mod caller;
+mod completion;
 mod image;
+mod man;
 mod run;
 mod units;
+mod version;
 
 use clap::ArgMatches;
 use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// Exit codes that are the program's own; docs/SPECIFICATION.md lists them all.
@@ -68,6 +72,14 @@ fn told(error: &anyhow::Error) -> String {
     text
 }
 
+/// Writes to standard output; a reader that went away has seen what it wanted.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::new(exit::OTHER, e)),
+        _ => Ok(()),
+    }
+}
+
 fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {
     match matches.subcommand() {
         Some(("image", image)) => match image.subcommand() {
@@ -75,6 +87,9 @@ fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {
             Some(("inspect", m)) => image::inspect(m),
             _ => Ok(exit::USAGE),
         },
+        Some(("completion", m)) => completion::main(m),
+        Some(("man", m)) => man::main(m),
+        Some(("version", m)) => version::main(m),
         _ => Ok(exit::USAGE),
     }
 }

@@ -12,6 +12,7 @@ mod timers;
 
 pub use guest::Say;
 pub use ig_bundle::{build, inspect, manifest};
+pub use ig_sandbox::CONTRACT_VERSION;
 /// Bundles, as the store and the command line see them.
 pub mod bundle {
     pub use ig_bundle::{Arch, Bundle, BundleError};
