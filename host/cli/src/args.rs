@@ -1,6 +1,6 @@
 //! The command line: one clap definition, completed with the gadget's own parameters once the bundle is known.
 
-use crate::{completion, man, units, version};
+use crate::{completion, doctor, man, units, version};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ig_engine::manifest::{Manifest, ParamType};
 use std::ffi::{OsStr, OsString};
@@ -20,6 +20,7 @@ pub fn program() -> Command {
         .arg_required_else_help(true)
         .subcommand(run())
         .subcommand(image())
+        .subcommand(doctor::command())
         .subcommand(completion::command())
         .subcommand(man::command())
         .subcommand(version::command())

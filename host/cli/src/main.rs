@@ -3,6 +3,7 @@
 mod args;
 mod caller;
 mod completion;
+mod doctor;
 mod image;
 mod man;
 mod run;
@@ -87,6 +88,7 @@ fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {
             Some(("inspect", m)) => image::inspect(m),
             _ => Ok(exit::USAGE),
         },
+        Some(("doctor", m)) => doctor::main(m),
         Some(("completion", m)) => completion::main(m),
         Some(("man", m)) => man::main(m),
         Some(("version", m)) => version::main(m),

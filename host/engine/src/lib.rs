@@ -1,6 +1,7 @@
 //! One running gadget: kernel to sandbox to table, and the ledgers.
 
 pub mod command;
+pub mod doctor;
 mod guest;
 pub mod ledger;
 pub mod options;

@@ -1,8 +1,11 @@
 //! What a machine must have before anything is loaded.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 
+use crate::sys::os;
 use crate::tracefs::Tracefs;
 
 /// Something that is missing, in words for the user.
@@ -62,23 +65,39 @@ pub fn check(needs: Needs) -> Vec<Missing> {
     missing.extend(namespace(
         &fs::read_to_string("/proc/self/uid_map").unwrap_or_default(),
     ));
-    missing.extend(lockdown(
-        &fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default(),
-    ));
+    missing.extend(lockdown(&security_file("lockdown").unwrap_or_default()));
     if needs.btf {
         missing.extend(fs::metadata(KERNEL_BTF).err().map(|error| btf(&error)));
     }
     if needs.tracefs {
-        missing.extend(Tracefs::open().err().map(|error| tracefs(&error)));
+        missing.extend(Tracefs::open().err().map(|error| {
+            let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+            tracefs(&error, mount(&mounts, "tracefs"))
+        }));
     }
     missing
 }
 
-fn privileges(status: &str) -> Option<Missing> {
+/// A file of securityfs, such as `lockdown`: where it is mounted, else from a mount of our own that hangs nowhere.
+pub(crate) fn security_file(name: &str) -> Option<String> {
+    if let Ok(text) = fs::read_to_string(format!("/sys/kernel/security/{name}")) {
+        return Some(text);
+    }
+    let root = os::mount_detached(c"securityfs").ok()?;
+    let file = os::open_at(root.as_fd(), &CString::new(name).ok()?).ok()?;
+    io::read_to_string(fs::File::from(file)).ok()
+}
+
+/// The effective capabilities, a bit each, of what /proc/self/status says.
+pub(crate) fn effective(status: &str) -> Option<u64> {
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))?;
-    let effective = u64::from_str_radix(line.trim(), 16).ok()?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+pub(crate) fn privileges(status: &str) -> Option<Missing> {
+    let effective = effective(status)?;
     let has = |capability: u32| effective >> capability & 1 == 1;
     if has(CAP_SYS_ADMIN) || has(CAP_BPF) && has(CAP_PERFMON) {
         return None;
@@ -95,7 +114,7 @@ fn privileges(status: &str) -> Option<Missing> {
     })
 }
 
-fn namespace(uid_map: &str) -> Option<Missing> {
+pub(crate) fn namespace(uid_map: &str) -> Option<Missing> {
     let numbers: Vec<&str> = uid_map.split_whitespace().collect();
     if numbers.is_empty() || numbers == ["0", "0", "4294967295"] {
         return None;
@@ -107,7 +126,7 @@ fn namespace(uid_map: &str) -> Option<Missing> {
     })
 }
 
-fn lockdown(state: &str) -> Option<Missing> {
+pub(crate) fn lockdown(state: &str) -> Option<Missing> {
     state.contains("[confidentiality]").then(|| Missing {
         what: "leave to read kernel memory".into(),
         why: "the kernel is locked down for confidentiality, which forbids it to eBPF programs"
@@ -116,7 +135,7 @@ fn lockdown(state: &str) -> Option<Missing> {
     })
 }
 
-fn btf(error: &io::Error) -> Missing {
+pub(crate) fn btf(error: &io::Error) -> Missing {
     Missing {
         what: format!("the kernel's type information ({KERNEL_BTF}: {error})"),
         why: "gadgets are fitted to the running kernel with it".into(),
@@ -126,13 +145,31 @@ fn btf(error: &io::Error) -> Missing {
     }
 }
 
-fn tracefs(error: &io::Error) -> Missing {
-    Missing {
-        what: format!("tracefs ({error})"),
-        why: "tracepoints get their numbers from it, and it could neither be found nor mounted"
-            .into(),
-        cure: "mount it (mount -t tracefs nodev /sys/kernel/tracing), or add CAP_SYS_ADMIN".into(),
+/// `place` is where it is mounted, if it is.
+pub(crate) fn tracefs(error: &io::Error, place: Option<&str>) -> Missing {
+    let why = "tracepoints get their numbers from it";
+    match place {
+        Some(place) => Missing {
+            what: "leave to read tracefs".into(),
+            why: format!("{why}, and {place} is closed to this user"),
+            cure: "run it as root, or add CAP_DAC_READ_SEARCH".into(),
+        },
+        None => Missing {
+            what: format!("tracefs ({error})"),
+            why: format!("{why}, and it could neither be found nor mounted"),
+            cure: "mount it (mount -t tracefs nodev /sys/kernel/tracing), or add CAP_SYS_ADMIN"
+                .into(),
+        },
     }
+}
+
+/// Where the first file system of this type is mounted, as /proc/self/mounts has it.
+pub(crate) fn mount<'a>(mounts: &'a str, file_system: &str) -> Option<&'a str> {
+    mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let place = words.next()?;
+        (words.next()? == file_system).then_some(place)
+    })
 }
 
 #[cfg(test)]
@@ -174,6 +211,17 @@ mod tests {
         assert_eq!(lockdown("none [integrity] confidentiality\n"), None);
         assert!(lockdown("none integrity [confidentiality]\n").is_some());
         assert_eq!(lockdown(""), None);
+    }
+
+    #[test]
+    fn tracefs_that_is_closed_is_not_one_that_is_not_there() {
+        let mounts = "proc /proc proc rw 0 0\nnone /sys/kernel/tracing tracefs rw 0 0\n";
+        let error = io::Error::from_raw_os_error(libc::EPERM);
+        let closed = tracefs(&error, mount(mounts, "tracefs"));
+        assert!(closed.why.contains("/sys/kernel/tracing"), "{closed}");
+        assert!(closed.cure.contains("CAP_DAC_READ_SEARCH"), "{closed}");
+        let absent = tracefs(&error, mount("proc /proc proc rw 0 0\n", "tracefs"));
+        assert!(absent.cure.contains("mount -t tracefs"), "{absent}");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! Nothing is pinned and no mount is left behind: when the process is gone, so is everything it loaded.
 
 pub mod clock;
+pub mod doctor;
 pub mod host;
 pub mod pace;
 

@@ -51,8 +51,19 @@ enum Toolchain {
     Debian { linker: PathBuf },
 }
 
-fn rust(folder: &Path) -> Result<Core, BuildError> {
-    let cargo = std::env::var_os("CARGO")
+/// What guests would be compiled with here, outside of any folder that chooses a compiler of its own.
+pub(super) fn installed() -> Result<String, BuildError> {
+    cargo()?;
+    let (rustc, how) = match toolchain(Path::new("/"))? {
+        Toolchain::Installed => ("rustc", "its library is installed"),
+        Toolchain::Debian { .. } => (DEBIAN_RUSTC, "its library is built from sources"),
+    };
+    let version = toolchain::version(Path::new(rustc)).unwrap_or_else(|| rustc.to_owned());
+    Ok(format!("{version}, {TARGET}: {how}"))
+}
+
+fn cargo() -> Result<PathBuf, BuildError> {
+    std::env::var_os("CARGO")
         .map(PathBuf::from)
         .filter(|cargo| cargo.is_file())
         .or_else(|| toolchain::find("cargo"))
@@ -62,7 +73,11 @@ fn rust(folder: &Path) -> Result<Core, BuildError> {
             install:
                 "install Rust from https://rustup.rs, then rustup target add wasm32-unknown-unknown"
                     .to_owned(),
-        })?;
+        })
+}
+
+fn rust(folder: &Path) -> Result<Core, BuildError> {
+    let cargo = cargo()?;
     let toolchain = toolchain(folder)?;
     let manifest = folder.join("Cargo.toml");
     let text = std::fs::read_to_string(&manifest)

@@ -12,10 +12,12 @@ pub mod embedded;
 mod folder;
 pub mod generate;
 mod guest;
+mod requirements;
 mod toolchain;
 
 pub use caller::{Caller, build_as_caller};
 pub use guest::Language;
+pub use requirements::{Requirement, requirements};
 
 use crate::manifest::{self, Manifest, ManifestError};
 use crate::oci::{Arch, BundleError, Contents, TOOLCHAIN_ANNOTATION_PREFIX};

@@ -75,7 +75,7 @@ struct LinkAttr {
 /// # Safety
 ///
 /// Every pointer in `attr` must be valid for what the kernel reads and writes through it for `command`.
-unsafe fn bpf<T>(command: libc::c_long, attr: &mut T) -> io::Result<libc::c_long> {
+pub(super) unsafe fn bpf<T>(command: libc::c_long, attr: &mut T) -> io::Result<libc::c_long> {
     // SAFETY: attr is a live, initialized repr(C) struct of the size given; the caller answers for the pointers in it.
     let result = unsafe {
         libc::syscall(

@@ -1,0 +1,113 @@
+//! Programs that do nothing, to learn whether the kernel takes their type. Layouts and numbers are those of
+//! include/uapi/linux/bpf.h.
+#![allow(
+    unsafe_code,
+    reason = "bpf(2) takes pointers; each block proves the lengths"
+)]
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::bpf::bpf;
+
+const PROG_LOAD: libc::c_long = 5;
+const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
+
+/// `enum bpf_prog_type`, and `enum bpf_attach_type` where the type has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Type {
+    program: u32,
+    attach: u32,
+}
+
+impl Type {
+    const fn new(program: u32, attach: u32) -> Self {
+        Self { program, attach }
+    }
+
+    /// Also what uprobes run.
+    pub(crate) const KPROBE: Self = Self::new(2, 0);
+    pub(crate) const TRACEPOINT: Self = Self::new(5, 0);
+    pub(crate) const RAW_TRACEPOINT: Self = Self::new(17, 0);
+    /// `BPF_PROG_TYPE_TRACING` as `BPF_TRACE_RAW_TP`.
+    pub(crate) const BTF_TRACEPOINT: Self = Self::new(26, 23);
+    /// `BPF_PROG_TYPE_TRACING` as `BPF_TRACE_FENTRY`.
+    pub(crate) const FENTRY: Self = Self::new(26, 24);
+    /// `BPF_PROG_TYPE_LSM` as `BPF_LSM_MAC`.
+    pub(crate) const LSM: Self = Self::new(29, 27);
+}
+
+/// The part of `union bpf_attr` for `BPF_PROG_LOAD`, up to what is used here.
+#[repr(C)]
+#[derive(Default)]
+struct ProgramAttr {
+    program_type: u32,
+    instruction_count: u32,
+    instructions: u64,
+    licence: u64,
+    log_level: u32,
+    log_size: u32,
+    log: u64,
+    kernel_version: u32,
+    flags: u32,
+    name: [u8; 16],
+    interface: u32,
+    expected_attach_type: u32,
+    btf: u32,
+    function_info_size: u32,
+    function_info: u64,
+    function_info_count: u32,
+    line_info_size: u32,
+    line_info: u64,
+    line_info_count: u32,
+    attach_btf_id: u32,
+}
+
+const _: () = assert!(std::mem::offset_of!(ProgramAttr, expected_attach_type) == 68);
+const _: () = assert!(std::mem::offset_of!(ProgramAttr, attach_btf_id) == 108);
+
+#[repr(C)]
+struct RawTracepointAttr {
+    name: u64,
+    program: u32,
+    padding: u32,
+}
+
+/// `r0 = 0; exit`, each `struct bpf_insn` as its eight bytes.
+const NOTHING: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+const LICENCE: &CStr = c"Dual BSD/GPL";
+
+fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = i32::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
+    // SAFETY: both callers hand over the result of a call that makes a descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Has the kernel verify a program that does nothing. `target` is the number, in the kernel's BTF, of what programs of
+/// the types that need one are for; 0 for others. Nothing is attached.
+pub(crate) fn load(of: Type, target: u32) -> io::Result<OwnedFd> {
+    let mut attr = ProgramAttr {
+        program_type: of.program,
+        instruction_count: NOTHING.len() as u32,
+        instructions: NOTHING.as_ptr() as u64,
+        licence: LICENCE.as_ptr() as u64,
+        expected_attach_type: of.attach,
+        attach_btf_id: target,
+        ..ProgramAttr::default()
+    };
+    // SAFETY: instructions and licence are constants with the lengths given; no log is asked for, and all other
+    // pointers are null with a count of zero.
+    owned(unsafe { bpf(PROG_LOAD, &mut attr)? })
+}
+
+/// Attaches a program of tracing type to what it was loaded for, until the descriptor is closed.
+pub(crate) fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = RawTracepointAttr {
+        name: 0,
+        program: program.as_raw_fd().cast_unsigned(),
+        padding: 0,
+    };
+    // SAFETY: the name is null, as programs of this type want it; the call takes no other pointer.
+    owned(unsafe { bpf(RAW_TRACEPOINT_OPEN, &mut attr)? })
+}
