@@ -10,6 +10,7 @@ pub mod buffers;
 mod cells;
 pub mod columns;
 mod decimal;
+pub mod filter;
 pub mod frames;
 pub mod json;
 pub mod kinds;
@@ -21,6 +22,7 @@ pub mod text;
 mod time;
 
 pub use columns::{TerminalOptions, TerminalSize};
+pub use filter::{Filter, FilterError};
 pub use kinds::Kind;
 pub use kinds::open_flags::Arch;
 pub use kinds::words::Words;

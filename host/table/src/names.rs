@@ -8,6 +8,11 @@ use std::sync::Arc;
 pub trait Names: Send + Sync {
     /// The name of a user, if the host has one for the uid.
     fn user(&self, uid: u32) -> Option<&str>;
+
+    /// The uid of a user, if the host knows the name. Asked where a filter names users.
+    fn uid(&self, _name: &str) -> Option<u32> {
+        None
+    }
 }
 
 /// Knows no names.
@@ -23,6 +28,10 @@ impl Names for NoNames {
 impl<T: Names + ?Sized> Names for Arc<T> {
     fn user(&self, uid: u32) -> Option<&str> {
         (**self).user(uid)
+    }
+
+    fn uid(&self, name: &str) -> Option<u32> {
+        (**self).uid(name)
     }
 }
 
@@ -79,6 +88,11 @@ impl Names for Passwd {
     fn user(&self, uid: u32) -> Option<&str> {
         self.users.get(&uid).map(String::as_str)
     }
+
+    fn uid(&self, name: &str) -> Option<u32> {
+        let mut users = self.users.iter();
+        users.find(|(_, user)| *user == name).map(|(uid, _)| *uid)
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +113,8 @@ mod tests {
         assert_eq!(names.user(0), Some("root"));
         assert_eq!(names.user(1), Some("daemon"));
         assert_eq!(names.users.len(), 2);
+        assert_eq!(names.uid("daemon"), Some(1));
+        assert_eq!(Arc::new(names.clone()).uid("nobody"), None);
         assert_eq!(names.user(7), None);
         assert_eq!(Passwd::parse(b"").user(0), None);
         assert!(Passwd::of_host().unwrap().user(0).is_some());

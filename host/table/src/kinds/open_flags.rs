@@ -94,6 +94,35 @@ pub fn push(flags: u64, arch: Arch, out: &mut String) {
     }
 }
 
+/// Every flag that has a name: the name, the bits that it is about, and what they are when it is
+/// set. They differ for the access modes, which are numbers in two bits.
+pub(crate) fn named(arch: Arch) -> impl Iterator<Item = (&'static str, u64, u64)> {
+    let own = match arch {
+        Arch::X86_64 => &X86_64,
+        Arch::Aarch64 => &AARCH64,
+    };
+    let directory = own
+        .iter()
+        .find(|(_, name)| *name == "O_DIRECTORY")
+        .map_or(0, |(bit, _)| *bit);
+    let modes = [(0, "O_RDONLY"), (1, "O_WRONLY"), (2, "O_RDWR")];
+    let composed = [
+        (SYNC_BIT | O_DSYNC, "O_SYNC"),
+        (O_DSYNC, "O_DSYNC"),
+        (0o20_000, "O_ASYNC"),
+        (TMPFILE_BIT | directory, "O_TMPFILE"),
+    ];
+    let bits = SHARED_LOW
+        .iter()
+        .copied()
+        .chain(composed)
+        .chain(own.iter().chain(&SHARED_HIGH).copied());
+    let modes = modes
+        .into_iter()
+        .map(|(value, name)| (name, ACCESS_MODE, value));
+    modes.chain(bits.map(|(bits, name)| (name, bits, bits)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +146,19 @@ mod tests {
         assert_eq!(words(0o12_000_000), "O_RDONLY|O_CLOEXEC|O_PATH");
         assert_eq!(words(3), "0x3");
         assert_eq!(words(1 << 40), "O_RDONLY|0x10000000000");
+    }
+
+    #[test]
+    fn every_name_is_the_word_of_its_bits() {
+        for arch in [Arch::X86_64, Arch::Aarch64] {
+            for (name, mask, value) in named(arch) {
+                assert_eq!(value & mask, value);
+                let shown = words(value, arch);
+                let rest = shown.strip_prefix("O_RDONLY|").unwrap_or(&shown);
+                assert_eq!(rest, name);
+            }
+            assert_eq!(named(arch).count(), 20);
+        }
     }
 
     #[test]

@@ -55,6 +55,14 @@ impl Words {
         Self::new(Arc::new(NoNames), Arch::X86_64, TimeZone::UTC)
     }
 
+    pub(crate) fn names(&self) -> &dyn Names {
+        &*self.names
+    }
+
+    pub(crate) fn arch(&self) -> Arch {
+        self.arch
+    }
+
     pub(crate) fn zone(&self) -> &TimeZone {
         &self.zone
     }

@@ -1,0 +1,513 @@
+//! Tests of whole columns.
+
+use std::collections::HashMap;
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, BinaryArray};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
+use arrow_schema::DataType as Arrow;
+use memchr::memmem::Finder;
+
+use super::mask::{Bits, children, pack, parents};
+use super::number::{Order, Ranges};
+use super::pattern::{Network, Pattern};
+use crate::kinds::Kind;
+use crate::kinds::words::{Whole, Words};
+use crate::schema::Rows;
+
+/// A filter as a tree whose leaves alone are negated.
+///
+/// A row is taken when the tree is true for it. A comparison with null is neither true nor false,
+/// but as nothing above the leaves turns false into true, a leaf may say false for unknown.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    /// All of them, the cheapest first.
+    All(Vec<Node>),
+    /// Any of them, the cheapest first.
+    Any(Vec<Node>),
+    Leaf(Box<Leaf>),
+}
+
+/// One test of one column.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    /// The column's index.
+    pub(super) column: usize,
+    /// Which field of each struct on the way.
+    pub(super) path: Vec<usize>,
+    pub(super) negated: bool,
+    pub(super) test: Test,
+}
+
+/// What is asked of a value.
+#[derive(Clone, Debug)]
+pub(super) enum Test {
+    /// It is null; `or_zero`: or 0.
+    Null { or_zero: bool },
+    /// A bool is true (`.1`) or false (`.0`).
+    Bool(bool, bool),
+    /// A whole number is one of these.
+    Whole(Ranges),
+    /// A time since boot is one of these times since 1970, in nanoseconds.
+    Time(Ranges),
+    /// `number & mask == value`.
+    Bits { mask: u64, value: u64 },
+    /// A floating point number is in this order to one of these.
+    Float(Order, Vec<f64>),
+    /// Text or bytes match.
+    Text(Pattern),
+    /// 4 or 16 bytes are an address in one of these.
+    Networks(Vec<Network>),
+    /// The text that a number is shown as matches.
+    Shown(Kind, Words, Pattern),
+}
+
+impl Test {
+    fn cost(&self) -> u32 {
+        match self {
+            Self::Text(pattern) => pattern.cost(),
+            Self::Networks(_) => 10,
+            Self::Shown(..) => 15,
+            _ => 1,
+        }
+    }
+}
+
+impl Node {
+    /// All or any of several, which are put in order.
+    pub(super) fn of(all: bool, nodes: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            match (all, node) {
+                (true, Self::All(inner)) | (false, Self::Any(inner)) => flat.extend(inner),
+                (_, node) => flat.push(node),
+            }
+        }
+        if flat.len() == 1
+            && let Some(one) = flat.pop()
+        {
+            return one;
+        }
+        flat.sort_by_key(Self::cost);
+        if all {
+            Self::All(flat)
+        } else {
+            Self::Any(flat)
+        }
+    }
+
+    fn cost(&self) -> u32 {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => nodes
+                .iter()
+                .fold(0, |sum, node| sum.saturating_add(node.cost())),
+            Self::Leaf(leaf) => leaf.test.cost(),
+        }
+    }
+
+    /// The opposite: de Morgan, down to the leaves.
+    pub(super) fn negated(self) -> Self {
+        let each = |nodes: Vec<Self>| nodes.into_iter().map(Self::negated).collect();
+        match self {
+            Self::All(nodes) => Self::Any(each(nodes)),
+            Self::Any(nodes) => Self::All(each(nodes)),
+            Self::Leaf(mut leaf) => {
+                leaf.negated = !leaf.negated;
+                Self::Leaf(leaf)
+            }
+        }
+    }
+
+    pub(super) fn columns(&self, into: &mut Vec<usize>) {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().for_each(|node| node.columns(into)),
+            Self::Leaf(leaf) => into.push(leaf.column),
+        }
+    }
+
+    /// The rows among `among` (`None`: among all) for which it is true.
+    pub(super) fn eval(&self, rows: &Rows, among: Option<&BooleanBuffer>) -> BooleanBuffer {
+        match self {
+            Self::All(nodes) => {
+                let mut left = among.cloned();
+                for node in nodes {
+                    let taken = node.eval(rows, left.as_ref());
+                    let none = taken.count_set_bits() == 0;
+                    left = Some(taken);
+                    if none {
+                        break;
+                    }
+                }
+                left.unwrap_or_else(|| BooleanBuffer::new_set(rows.len))
+            }
+            Self::Any(nodes) => {
+                let mut taken: Option<BooleanBuffer> = None;
+                let mut left = among.cloned();
+                for node in nodes {
+                    let more = node.eval(rows, left.as_ref());
+                    let undecided = match left {
+                        None => !&more,
+                        Some(left) => &left & &!&more,
+                    };
+                    taken = Some(match taken {
+                        None => more,
+                        Some(taken) => &taken | &more,
+                    });
+                    let none = undecided.count_set_bits() == 0;
+                    left = Some(undecided);
+                    if none {
+                        break;
+                    }
+                }
+                taken.unwrap_or_else(|| BooleanBuffer::new_unset(rows.len))
+            }
+            Self::Leaf(leaf) => leaf.eval(rows, among),
+        }
+    }
+}
+
+/// What came out for each value: whether it matches, which counts where it is known.
+struct Outcome {
+    matches: BooleanBuffer,
+    known: Option<NullBuffer>,
+}
+
+impl Leaf {
+    fn eval(&self, rows: &Rows, among: Option<&BooleanBuffer>) -> BooleanBuffer {
+        let array = rows.columns.get(self.column).and_then(Option::as_ref);
+        let outcome = match array {
+            Some(array) => self.test.column(array, &self.path, rows.wall_offset, among),
+            // Nobody knows its values.
+            None => Outcome {
+                matches: BooleanBuffer::new_set(rows.len),
+                known: match self.test {
+                    Test::Null { .. } => None,
+                    _ => Some(NullBuffer::new_null(rows.len)),
+                },
+            },
+        };
+        let mut taken = outcome.matches;
+        if self.negated {
+            taken = !&taken;
+        }
+        if let Some(known) = outcome.known {
+            taken = &taken & known.inner();
+        }
+        match among {
+            Some(among) => &taken & among,
+            None => taken,
+        }
+    }
+}
+
+impl Test {
+    /// Each value of an array, or of its structs' fields, or whether any of a list's elements.
+    fn column(
+        &self,
+        array: &dyn Array,
+        path: &[usize],
+        wall_offset: i64,
+        among: Option<&BooleanBuffer>,
+    ) -> Outcome {
+        let nulls = array.nulls().cloned();
+        if let (Self::Null { or_zero }, []) = (self, path) {
+            let null = match &nulls {
+                Some(nulls) => !nulls.inner(),
+                None => BooleanBuffer::new_unset(array.len()),
+            };
+            let matches = if *or_zero && !matches!(array.data_type(), Arrow::List(_)) {
+                &null | &Self::Whole(Ranges::one(0)).values(array, wall_offset, among)
+            } else {
+                null
+            };
+            return Outcome {
+                matches,
+                known: None,
+            };
+        }
+        if let Some(list) = array.as_list_opt::<i32>() {
+            let offsets: &[i32] = list.offsets();
+            let first = offsets.first().copied().unwrap_or_default();
+            let last = offsets.last().copied().unwrap_or_default();
+            let items = list.values().slice(first as usize, (last - first) as usize);
+            let among = among.map(|rows| children(rows, offsets, first));
+            let inner = self.column(&items, path, wall_offset, among.as_ref());
+            let mut matches = inner.matches;
+            if let Some(known) = inner.known {
+                matches = &matches & known.inner();
+            }
+            if let Some(among) = among {
+                matches = &matches & &among;
+            }
+            return Outcome {
+                matches: parents(&matches, offsets, first),
+                known: nulls,
+            };
+        }
+        if let (Some(structs), [field, path @ ..]) = (array.as_struct_opt(), path)
+            && let Some(field) = structs.columns().get(*field)
+        {
+            let inner = self.column(field, path, wall_offset, among);
+            return match (self, nulls) {
+                // The field of a struct that is null is null.
+                (Self::Null { .. }, Some(nulls)) => Outcome {
+                    matches: &inner.matches | &!nulls.inner(),
+                    known: None,
+                },
+                (_, nulls) => Outcome {
+                    matches: inner.matches,
+                    known: NullBuffer::union(nulls.as_ref(), inner.known.as_ref()),
+                },
+            };
+        }
+        Outcome {
+            matches: self.values(array, wall_offset, among),
+            known: nulls,
+        }
+    }
+
+    /// Each value of an array that is neither list nor struct. Under a null stands anything.
+    fn values(
+        &self,
+        array: &dyn Array,
+        wall_offset: i64,
+        among: Option<&BooleanBuffer>,
+    ) -> BooleanBuffer {
+        let wall = match self {
+            Self::Time(_) => -i128::from(wall_offset),
+            _ => 0,
+        };
+        macro_rules! whole {
+            ($arrow:ty, $native:ty, $unsigned:ty) => {{
+                let Some(array) = array.as_primitive_opt::<$arrow>() else {
+                    return BooleanBuffer::new_unset(array.len());
+                };
+                let values: &[$native] = array.values();
+                match self {
+                    Self::Whole(ranges) | Self::Time(ranges) => {
+                        let (first, last) = (<$native>::MIN.into(), <$native>::MAX.into());
+                        let ranges = ranges.within(first, last, wall);
+                        // In these bounds nothing is cut.
+                        let ranges: Vec<($native, $native)> = ranges
+                            .iter()
+                            .map(|(from, to)| (*from as $native, *to as $native))
+                            .collect();
+                        let one = |(from, to): ($native, $native)| {
+                            let span = to.wrapping_sub(from) as $unsigned;
+                            pack(values, move |v| v.wrapping_sub(from) as $unsigned <= span)
+                        };
+                        match ranges.as_slice() {
+                            [] => BooleanBuffer::new_unset(values.len()),
+                            [range, more @ ..] if more.len() < 8 => more
+                                .iter()
+                                .fold(one(*range), |mask, range| &mask | &one(*range)),
+                            ranges => pack(values, |value| {
+                                let after = ranges.partition_point(|(from, _)| *from <= value);
+                                let range = after.checked_sub(1).and_then(|i| ranges.get(i));
+                                range.is_some_and(|(_, to)| value <= *to)
+                            }),
+                        }
+                    }
+                    Self::Bits { mask, value } => {
+                        // A number is as wide as its type: what it does not have is not set.
+                        let (small, want) = (*mask as $unsigned, *value as $unsigned);
+                        if u64::from(want) == *value {
+                            pack(values, |v| v as $unsigned & small == want)
+                        } else {
+                            BooleanBuffer::new_unset(values.len())
+                        }
+                    }
+                    Self::Shown(kind, words, pattern) => {
+                        shown(values, among, |v| i128::from(v), *kind, words, pattern)
+                    }
+                    _ => BooleanBuffer::new_unset(values.len()),
+                }
+            }};
+        }
+        match array.data_type() {
+            Arrow::Int8 => whole!(Int8Type, i8, u8),
+            Arrow::Int16 => whole!(Int16Type, i16, u16),
+            Arrow::Int32 => whole!(Int32Type, i32, u32),
+            Arrow::Int64 => whole!(Int64Type, i64, u64),
+            Arrow::UInt8 => whole!(UInt8Type, u8, u8),
+            Arrow::UInt16 => whole!(UInt16Type, u16, u16),
+            Arrow::UInt32 => whole!(UInt32Type, u32, u32),
+            Arrow::UInt64 => whole!(UInt64Type, u64, u64),
+            Arrow::Float32 => match (self, array.as_primitive_opt::<Float32Type>()) {
+                (Self::Float(order, than), Some(array)) => {
+                    let than: Vec<f32> = than.iter().map(|than| *than as f32).collect();
+                    floats(array.values(), *order, &than)
+                }
+                _ => BooleanBuffer::new_unset(array.len()),
+            },
+            Arrow::Float64 => match (self, array.as_primitive_opt::<Float64Type>()) {
+                (Self::Float(order, than), Some(array)) => floats(array.values(), *order, than),
+                _ => BooleanBuffer::new_unset(array.len()),
+            },
+            Arrow::Boolean => match (self, array.as_boolean_opt()) {
+                (Self::Bool(no, yes), Some(array)) => match (no, yes) {
+                    (false, false) => BooleanBuffer::new_unset(array.len()),
+                    (false, true) => array.values().clone(),
+                    (true, false) => !array.values(),
+                    (true, true) => BooleanBuffer::new_set(array.len()),
+                },
+                _ => BooleanBuffer::new_unset(array.len()),
+            },
+            Arrow::Binary => match (self, array.as_binary_opt::<i32>()) {
+                (Self::Text(pattern), Some(array)) => text(array, pattern, among),
+                (Self::Networks(any), Some(array)) => each(array, among, |bytes| {
+                    any.iter().any(|network| network.holds_bytes(bytes))
+                }),
+                _ => BooleanBuffer::new_unset(array.len()),
+            },
+            _ => BooleanBuffer::new_unset(array.len()),
+        }
+    }
+}
+
+fn floats<T: Copy + PartialOrd>(values: &[T], order: Order, than: &[T]) -> BooleanBuffer {
+    let one = |than: T| match order {
+        Order::Equal => pack(values, |value| value == than),
+        Order::Less => pack(values, |value| value < than),
+        Order::LessOrEqual => pack(values, |value| value <= than),
+        Order::Greater => pack(values, |value| value > than),
+        Order::GreaterOrEqual => pack(values, |value| value >= than),
+    };
+    let mut masks = than.iter().map(|than| one(*than));
+    let first = masks
+        .next()
+        .unwrap_or_else(|| BooleanBuffer::new_unset(values.len()));
+    masks.fold(first, |mask, more| &mask | &more)
+}
+
+/// Numbers by the text that they are shown as; each different number is looked at once.
+fn shown<T: Copy + Eq + std::hash::Hash>(
+    values: &[T],
+    among: Option<&BooleanBuffer>,
+    wide: impl Fn(T) -> i128,
+    kind: Kind,
+    words: &Words,
+    pattern: &Pattern,
+) -> BooleanBuffer {
+    let mut known: HashMap<T, bool> = HashMap::new();
+    let mut word = String::new();
+    let mut last = None;
+    let mut bits = Bits::clear(values.len());
+    let mut test = |row: usize, value: T| {
+        let matches = match last {
+            Some((same, matches)) if same == value => matches,
+            _ => *known.entry(value).or_insert_with(|| {
+                word.clear();
+                let wide = wide(value);
+                let number = Whole {
+                    negative: wide < 0,
+                    magnitude: wide.unsigned_abs() as u64,
+                };
+                words.push(kind, number, &mut word);
+                pattern.matches(word.as_bytes())
+            }),
+        };
+        last = Some((value, matches));
+        if matches {
+            bits.set(row);
+        }
+    };
+    match among {
+        None => values
+            .iter()
+            .enumerate()
+            .for_each(|(row, value)| test(row, *value)),
+        Some(among) => among
+            .set_indices()
+            .filter_map(|row| values.get(row).map(|value| (row, *value)))
+            .for_each(|(row, value)| test(row, value)),
+    }
+    bits.finish()
+}
+
+fn text(array: &BinaryArray, pattern: &Pattern, among: Option<&BooleanBuffer>) -> BooleanBuffer {
+    // One loop for each, so that the test is part of it.
+    match pattern {
+        Pattern::Equal(want) => each(array, among, |text| text == want.as_slice()),
+        Pattern::Prefix(start) => each(array, among, |text| text.starts_with(start)),
+        Pattern::Suffix(end) => each(array, among, |text| text.ends_with(end)),
+        Pattern::Contains(finder) => match among {
+            Some(rows) if rows.count_set_bits() < array.len() / 4 => {
+                each(array, among, |text| finder.find(text).is_some())
+            }
+            _ => containing(array, finder),
+        },
+        Pattern::Regex(regex) => each(array, among, |text| regex.is_match(text)),
+        pattern => each(array, among, |text| pattern.matches(text)),
+    }
+}
+
+fn each(
+    array: &BinaryArray,
+    among: Option<&BooleanBuffer>,
+    test: impl Fn(&[u8]) -> bool,
+) -> BooleanBuffer {
+    let offsets = array.value_offsets();
+    let data = array.value_data();
+    let ends = offsets.get(1..).unwrap_or_default();
+    let value = |from: i32, to: i32| data.get(from as usize..to as usize).unwrap_or_default();
+    let mut bits = Bits::clear(array.len());
+    match among {
+        None => {
+            for (row, (from, to)) in offsets.iter().zip(ends).enumerate() {
+                if test(value(*from, *to)) {
+                    bits.set(row);
+                }
+            }
+        }
+        Some(among) => {
+            for row in among.set_indices() {
+                if let (Some(from), Some(to)) = (offsets.get(row), ends.get(row))
+                    && test(value(*from, *to))
+                {
+                    bits.set(row);
+                }
+            }
+        }
+    }
+    bits.finish()
+}
+
+/// Values that contain a text: all of them are searched as the one text that they are in memory,
+/// and what is found across an end is not counted. To start a search costs more than to search
+/// a short text.
+fn containing(array: &BinaryArray, finder: &Finder<'_>) -> BooleanBuffer {
+    let len = finder.needle().len();
+    if len == 0 {
+        return BooleanBuffer::new_set(array.len());
+    }
+    let offsets = array.value_offsets();
+    let data = array.value_data();
+    let ends = offsets.get(1..).unwrap_or_default();
+    let mut at = offsets.first().map_or(0, |first| *first as usize);
+    let last = ends.last().map_or(at, |last| *last as usize);
+    let mut bits = Bits::clear(array.len());
+    let mut rows = ends.iter().map(|end| *end as usize).enumerate();
+    let mut current = rows.next();
+    while let Some(hit) = data.get(at..last).and_then(|rest| finder.find(rest)) {
+        let hit = at + hit;
+        let (row, end) = loop {
+            match current {
+                Some((row, end)) if hit < end => break (row, end),
+                Some(_) => current = rows.next(),
+                None => return bits.finish(),
+            }
+        };
+        if hit + len <= end {
+            bits.set(row);
+            at = end;
+        } else {
+            at = hit + 1;
+        }
+    }
+    bits.finish()
+}

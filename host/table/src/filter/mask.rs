@@ -1,0 +1,119 @@
+//! Masks: a bit for each row.
+
+use arrow_buffer::{BooleanBuffer, Buffer};
+
+/// A bit for each value.
+pub(super) fn pack<T: Copy>(values: &[T], test: impl Fn(T) -> bool) -> BooleanBuffer {
+    let mut words = Vec::with_capacity(values.len().div_ceil(64));
+    let (chunks, rest) = values.as_chunks::<64>();
+    for chunk in chunks {
+        words.push(word(chunk, &test));
+    }
+    if !rest.is_empty() {
+        words.push(
+            rest.iter()
+                .rev()
+                .fold(0, |word, value| word << 1 | u64::from(test(*value))),
+        );
+    }
+    BooleanBuffer::new(Buffer::from_vec(words), 0, values.len())
+}
+
+/// 64 tests as bits. The tests fill bytes, which the compiler does many at a time; a
+/// multiplication then gathers the lowest bits of eight bytes in the highest byte.
+#[inline(always)]
+fn word<T: Copy>(values: &[T; 64], test: impl Fn(T) -> bool) -> u64 {
+    let mut bytes = [0_u8; 64];
+    for (byte, value) in bytes.iter_mut().zip(values) {
+        *byte = u8::from(test(*value));
+    }
+    let (eights, _) = bytes.as_chunks::<8>();
+    eights.iter().rev().fold(0, |word, eight| {
+        word << 8 | (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56)
+    })
+}
+
+/// A mask that begins with every bit clear.
+pub(super) struct Bits {
+    words: Vec<u64>,
+    len: usize,
+}
+
+impl Bits {
+    pub(super) fn clear(len: usize) -> Self {
+        Self {
+            words: vec![0; len.div_ceil(64)],
+            len,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, row: usize) {
+        if let Some(word) = self.words.get_mut(row / 64) {
+            *word |= 1 << (row % 64);
+        }
+    }
+
+    pub(super) fn finish(self) -> BooleanBuffer {
+        BooleanBuffer::new(Buffer::from_vec(self.words), 0, self.len)
+    }
+}
+
+/// Parents of which at least one child is in `children`. `offsets`: where each parent's children
+/// begin, and the end; `base` is taken off them.
+pub(super) fn parents(children: &BooleanBuffer, offsets: &[i32], base: i32) -> BooleanBuffer {
+    let mut bits = Bits::clear(offsets.len().saturating_sub(1));
+    let ends = offsets.get(1..).unwrap_or_default();
+    let end = |row: usize| ends.get(row).map(|end| (end - base) as usize);
+    let mut row = 0;
+    for child in children.set_indices() {
+        while end(row).is_some_and(|end| end <= child) {
+            row += 1;
+        }
+        bits.set(row);
+    }
+    bits.finish()
+}
+
+/// The children of the parents in `rows`.
+pub(super) fn children(rows: &BooleanBuffer, offsets: &[i32], base: i32) -> BooleanBuffer {
+    let at = |row: usize| offsets.get(row).map_or(0, |at| (at - base) as usize);
+    let mut bits = Bits::clear(at(offsets.len().saturating_sub(1)));
+    for row in rows.set_indices() {
+        (at(row)..at(row + 1)).for_each(|child| bits.set(child));
+    }
+    bits.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_packed_in_order() {
+        for len in [0, 1, 7, 63, 64, 65, 127, 128, 200] {
+            let values: Vec<u32> = (0..len)
+                .map(|i: u32| i.wrapping_mul(2_654_435_761) % 7)
+                .collect();
+            let mask = pack(&values, |value| value < 3);
+            let want: Vec<bool> = values.iter().map(|value| *value < 3).collect();
+            assert_eq!(mask.iter().collect::<Vec<_>>(), want, "{len}");
+        }
+    }
+
+    #[test]
+    fn children_and_parents() {
+        let offsets = [5, 5, 7, 8, 8, 11];
+        let mask = |bits: &[bool]| bits.iter().copied().collect::<BooleanBuffer>();
+        let some = mask(&[false, true, false, false, false, true]);
+        assert_eq!(
+            parents(&some, &offsets, 5),
+            mask(&[false, true, false, false, true])
+        );
+        let rows = mask(&[true, false, true, true, true]);
+        assert_eq!(
+            children(&rows, &offsets, 5),
+            mask(&[false, false, true, true, true, true])
+        );
+    }
+}
