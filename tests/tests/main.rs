@@ -8,6 +8,8 @@ mod bad_input;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod filter;
+#[cfg(test)]
 mod first_gadget;
 #[cfg(test)]
 mod frames;

@@ -166,6 +166,14 @@ fn run() -> Command {
                 .help_heading(output),
         )
         .arg(
+            flag("filter", "EXPRESSION")
+                .short('F')
+                .value_parser(value_parser!(String))
+                .allow_hyphen_values(true)
+                .help("Shows only rows for which this holds: 'error == ENOENT and path like \"/etc/*\"'")
+                .help_heading(output),
+        )
+        .arg(
             flag("sort", "COLUMNS")
                 .value_parser(value_parser!(String))
                 .allow_hyphen_values(true)

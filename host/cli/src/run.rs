@@ -119,6 +119,7 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
             format,
             table: matches.get_one("table").cloned(),
             fields: matches.get_one("fields").cloned(),
+            filter: matches.get_one("filter").cloned(),
             sort: matches.get_one("sort").cloned(),
             max_rows: matches.get_one("max-rows").copied(),
             writer: Box::new(stdout),

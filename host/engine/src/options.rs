@@ -51,6 +51,8 @@ pub struct OutputOptions {
     pub table: Option<String>,
     /// Which columns; None: those that are not hidden.
     pub fields: Option<String>,
+    /// Only rows for which this holds: docs/filters.md.
+    pub filter: Option<String>,
     /// The order of the rows of a frame: `a,-b`.
     pub sort: Option<String>,
     /// Rows of a frame that are shown; the rest is beyond the limit.

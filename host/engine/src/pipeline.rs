@@ -8,6 +8,7 @@ use arrow_array::ArrayRef;
 use ig_records::decode::Picked;
 use ig_sandbox::{Guest, Trap, TrapKind, Verdict};
 use ig_table::Rows;
+use ig_table::filter::TakeError;
 use ig_table::frames::Frames;
 use ig_table::output::{LossReason, Output};
 use std::time::{Duration, Instant};
@@ -389,6 +390,19 @@ impl Pipeline {
         };
         let n = rows.len as u64;
         sink.ledger.emitted += n;
+        let rows = match filtered(&sink.plan, rows) {
+            Ok(rows) => rows,
+            Err(e) => {
+                *sink
+                    .ledger
+                    .lost
+                    .entry("not filtered".to_owned())
+                    .or_default() += n;
+                return (self.say)(&format!("rows can't be filtered: {e}"));
+            }
+        };
+        sink.ledger.filtered += n - rows.len as u64;
+        let n = rows.len as u64;
         match (&mut sink.frames, &sink.output) {
             (Some(frames), Some(_)) => frames.push(rows),
             (None, Some(output)) => output.push(rows),
@@ -509,6 +523,17 @@ fn check(verdict: Verdict, records: u32) -> Result<(), Trap> {
             "the verdict says {accepted} accepted + {dropped} dropped + {malformed} malformed = {sum}, and {records} records were handed over"
         ),
     ))
+}
+
+/// The rows that the user asked for.
+fn filtered(plan: &PlannedTable, rows: Rows) -> Result<Rows, TakeError> {
+    match &plan.filter {
+        Some(filter) => {
+            let mask = filter.apply(&rows);
+            rows.filtered(&mask, |column| plan.outlives_filter(column))
+        }
+        None => Ok(rows),
+    }
 }
 
 /// Staged columns and those that the host decodes, together.

@@ -9,8 +9,9 @@ use ig_bundle::manifest::{
 use ig_kernel::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP};
 use ig_object::Object;
 use ig_records::decode::{Decoder, FieldSpec};
+use ig_table::filter::Filter;
 use ig_table::frames::{Mode, SortError, SortKey, sort_keys};
-use ig_table::{DataType, Table, select};
+use ig_table::{DataType, Table, Words, select};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub(crate) struct PlannedTable {
     pub shown: bool,
     /// Columns that are written, in this order.
     pub selected: Vec<usize>,
+    /// Only rows for which this holds are shown.
+    pub filter: Option<Filter>,
     /// The order of the rows of a frame.
     pub sort: Vec<SortKey>,
     /// Rows of a frame that are shown.
@@ -57,6 +60,13 @@ pub(crate) struct Plan {
     pub optional: BTreeSet<String>,
 }
 
+impl PlannedTable {
+    /// Whether a column is still needed once the filter has decided.
+    pub fn outlives_filter(&self, column: usize) -> bool {
+        self.selected.contains(&column) || self.sort.iter().any(|key| key.column == column)
+    }
+}
+
 impl Plan {
     pub fn new(
         bundle: &Bundle,
@@ -65,6 +75,7 @@ impl Plan {
         target: &Target,
         has_command: bool,
         output: &OutputOptions,
+        words: &Words,
     ) -> Result<Self, RunError> {
         let manifest = &bundle.manifest;
         let refused = |e: &dyn std::fmt::Display| RunError::Refused(e.to_string());
@@ -85,7 +96,7 @@ impl Plan {
         let shown = shown(tables, output.table.as_deref())?;
         for (i, table) in tables.iter().enumerate() {
             let wish = if i == shown {
-                Wish::of(table, output)?
+                Wish::of(table, output, words)?
             } else {
                 Wish::default()
             };
@@ -166,12 +177,17 @@ fn shown(tables: &[ResolvedTable], name: Option<&str>) -> Result<usize, RunError
 struct Wish {
     shown: bool,
     selected: Vec<usize>,
+    filter: Option<Filter>,
     sort: Vec<SortKey>,
     max_rows: Option<usize>,
 }
 
 impl Wish {
-    fn of(resolved: &ResolvedTable, output: &OutputOptions) -> Result<Self, RunError> {
+    fn of(
+        resolved: &ResolvedTable,
+        output: &OutputOptions,
+        words: &Words,
+    ) -> Result<Self, RunError> {
         let table = &resolved.table;
         let selected = select::select(table, output.fields.as_deref())
             .map_err(|e| RunError::Usage(format!("--fields: {e}")))?;
@@ -190,9 +206,16 @@ impl Wish {
             }
             None => Vec::new(),
         };
+        let filter = output
+            .filter
+            .as_deref()
+            .map(|text| Filter::parse(text, table, words))
+            .transpose()
+            .map_err(|e| RunError::Usage(format!("--filter: {e}")))?;
         Ok(Self {
             shown: true,
             selected,
+            filter,
             sort,
             max_rows: output
                 .max_rows
@@ -200,10 +223,11 @@ impl Wish {
         })
     }
 
-    /// The columns that have to be there: shown, or sorted by.
+    /// The columns that have to be there: shown, sorted by, or looked at by the filter.
     fn needed(&self) -> impl Iterator<Item = usize> {
         let sorted = self.sort.iter().map(|key| key.column);
-        self.selected.iter().copied().chain(sorted)
+        let filtered = self.filter.iter().flat_map(Filter::columns).copied();
+        self.selected.iter().copied().chain(sorted).chain(filtered)
     }
 }
 
@@ -254,6 +278,7 @@ fn plan_table(
     let Wish {
         shown,
         selected,
+        filter,
         sort,
         max_rows,
     } = wish;
@@ -262,6 +287,7 @@ fn plan_table(
         mode: *mode,
         shown,
         selected,
+        filter,
         sort,
         max_rows,
         wanted,

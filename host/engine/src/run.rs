@@ -62,6 +62,11 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     let object = bundle
         .object()
         .map_err(|e| RunError::Refused(e.to_string()))?;
+    let names: Arc<dyn Names> = match Passwd::of_host() {
+        Ok(passwd) => Arc::new(passwd),
+        Err(_) => Arc::new(NoNames),
+    };
+    let words = Words::of_host(names);
     let plan = Plan::new(
         &bundle,
         &object,
@@ -69,6 +74,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         &target,
         command.is_some(),
         &output,
+        &words,
     )?;
     let missing = host::check(host::Needs::default());
     if !missing.is_empty() {
@@ -190,14 +196,10 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         terminal,
         table: _,
         fields: _,
+        filter: _,
         sort: _,
         max_rows: _,
     } = output;
-    let names: Arc<dyn Names> = match Passwd::of_host() {
-        Ok(passwd) => Arc::new(passwd),
-        Err(_) => Arc::new(NoNames),
-    };
-    let words = Words::of_host(names);
     let mut writer = Some(writer);
     let tables = tables
         .into_iter()
