@@ -95,18 +95,22 @@ pub fn examine() -> Vec<Check> {
     let status = read("/proc/self/status");
     let uid_map = read("/proc/self/uid_map");
     let mounts = read("/proc/self/mounts");
-    // Without these the kernel refuses everything, whatever it could do.
-    let privileged = host::privileges(&status).is_none() && host::namespace(&uid_map).is_none();
+    let lockdown = host::security_file("lockdown");
+    // Otherwise the kernel refuses everything, whatever it could do; and under lockdown=confidentiality nobody must
+    // touch tracefs (see host::check).
+    let may_try = host::privileges(&status).is_none()
+        && host::namespace(&uid_map).is_none()
+        && host::lockdown(lockdown.as_deref().unwrap_or_default()).is_none();
     let types = std::fs::read(host::KERNEL_BTF);
     let mut checks = vec![
         machine::kernel(&read("/proc/sys/kernel/osrelease"), std::env::consts::ARCH),
         machine::privileges(&status),
         machine::user_namespace(&uid_map),
-        machine::lockdown(host::security_file("lockdown").as_deref(), &mounts),
+        machine::lockdown(lockdown.as_deref(), &mounts),
         machine::btf(&types),
-        machine::tracefs(&mounts, privileged),
+        machine::tracefs(&mounts, may_try),
     ];
-    checks.extend(features::all(privileged, types.ok().as_deref()));
+    checks.extend(features::all(may_try, types.ok().as_deref()));
     checks.extend(machine::jit(&read("/proc/sys/net/core/bpf_jit_enable")));
     checks.push(machine::cgroups(&mounts));
     checks

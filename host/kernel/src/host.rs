@@ -65,11 +65,14 @@ pub fn check(needs: Needs) -> Vec<Missing> {
     missing.extend(namespace(
         &fs::read_to_string("/proc/self/uid_map").unwrap_or_default(),
     ));
-    missing.extend(lockdown(&security_file("lockdown").unwrap_or_default()));
+    let locked = lockdown(&security_file("lockdown").unwrap_or_default());
+    // Then tracefs is empty, so nothing in the kernel holds on to it, and unmounting it crashes the kernel (seen on 6.12).
+    let tracefs_is_safe = locked.is_none();
+    missing.extend(locked);
     if needs.btf {
         missing.extend(fs::metadata(KERNEL_BTF).err().map(|error| btf(&error)));
     }
-    if needs.tracefs {
+    if needs.tracefs && tracefs_is_safe {
         missing.extend(Tracefs::open().err().map(|error| {
             let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
             tracefs(&error, mount(&mounts, "tracefs"))

@@ -27,12 +27,12 @@ struct Feature {
 }
 
 impl Feature {
-    fn judge(&self, privileged: bool, tried: impl FnOnce() -> Result<(), String>) -> Check {
-        if !privileged {
+    fn judge(&self, may_try: bool, tried: impl FnOnce() -> Result<(), String>) -> Check {
+        if !may_try {
             return Check::new(
                 self.name,
                 State::Unknown,
-                "not tried without the privileges above",
+                "not tried because of what is missing above",
             );
         }
         match tried() {
@@ -51,8 +51,8 @@ impl Feature {
     }
 }
 
-/// `types` is the kernel's BTF, if it has any.
-pub(super) fn all(privileged: bool, types: Option<&[u8]>) -> Vec<Check> {
+/// Tries each, unless something forbids all of it. `types` is the kernel's BTF, if it has any.
+pub(super) fn all(may_try: bool, types: Option<&[u8]>) -> Vec<Check> {
     let types = types.and_then(|types| Btf::parse(types).ok());
     // By the number of a type in the kernel's BTF.
     let target = |name: &str, kind: Kind| -> Result<u32, String> {
@@ -62,7 +62,7 @@ pub(super) fn all(privileged: bool, types: Option<&[u8]>) -> Vec<Check> {
     };
     let mut checks = Vec::new();
     let mut add = |feature: Feature, tried: &dyn Fn() -> Result<(), String>| {
-        checks.push(feature.judge(privileged, tried));
+        checks.push(feature.judge(may_try, tried));
     };
     add(
         Feature {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_tried_without_the_privilege() {
+    fn nothing_is_tried_where_it_can_not_work() {
         let check = FEATURE.judge(false, || unreachable!("it is not tried"));
         assert_eq!(check.state, State::Unknown);
     }

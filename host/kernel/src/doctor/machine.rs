@@ -153,26 +153,26 @@ pub(super) fn btf(types: &io::Result<Vec<u8>>) -> Check {
     }
 }
 
-pub(super) fn tracefs(mounts: &str, privileged: bool) -> Check {
+/// Opens it, or mounts it, only if that can work.
+pub(super) fn tracefs(mounts: &str, may_try: bool) -> Check {
     let name = "tracefs";
-    match (Tracefs::open(), mount(mounts, "tracefs")) {
+    let place = mount(mounts, "tracefs");
+    if !may_try {
+        let found = place.map_or("not mounted".to_owned(), |p| format!("mounted at {p}"));
+        return Check::new(
+            name,
+            State::Unknown,
+            format!("{found}; not tried because of what is missing above"),
+        );
+    }
+    match (Tracefs::open(), place) {
         (Ok(_), Some(place)) => Check::new(name, State::Ok, format!("mounted at {place}")),
         (Ok(_), None) => Check::new(
             name,
             State::Ok,
             "not mounted; ig mounts it for itself alone, attached nowhere",
         ),
-        (Err(error), place) if privileged => Check::missing(name, host::tracefs(&error, place)),
-        (Err(_), Some(place)) => Check::new(
-            name,
-            State::Unknown,
-            format!("mounted at {place}, closed to this user"),
-        ),
-        (Err(_), None) => Check::new(
-            name,
-            State::Unknown,
-            "not mounted, and not tried to be without the privileges above",
-        ),
+        (Err(error), place) => Check::missing(name, host::tracefs(&error, place)),
     }
 }
 
@@ -275,6 +275,14 @@ mod tests {
         );
         assert_eq!(of(None, mounted).0, State::Ok);
         assert_eq!(of(None, "").0, State::Unknown);
+    }
+
+    #[test]
+    fn tracefs_is_left_alone_where_it_can_not_work() {
+        let check = tracefs("none /sys/kernel/tracing tracefs rw 0 0\n", false);
+        assert_eq!(check.state, State::Unknown);
+        assert!(check.found.starts_with("mounted at /sys/kernel/tracing;"));
+        assert!(tracefs("", false).found.starts_with("not mounted;"));
     }
 
     #[test]
