@@ -1,6 +1,6 @@
 //! What decides whether gadgets run on this machine, one by one: what was found, what it means, the cure.
 //!
-//! [`host::check`](crate::host::check) asks the same for a run, quickly and for what is missing alone; where both look
+//! [`host::check`] asks the same for a run, quickly and for what is missing alone; where both look
 //! at the same thing they share the code. Nothing is changed and no other process is looked at: programs that are
 //! loaded to see whether the kernel takes them do nothing, and are attached to nothing that anybody calls.
 
