@@ -6,8 +6,8 @@
 //!
 //! **On a terminal** a line never exceeds the terminal's width, so that none wraps:
 //!
-//! 1. Text, bytes, lists, structs, users and open flags can be *cut*: what does not fit ends in
-//!    `…`. Numbers, times, errors and the like never are.
+//! 1. Text, bytes, lists, structs, names of users and groups, flags, capabilities and addresses can
+//!    be *cut*: what does not fit ends in `…`. Numbers, times, errors and the like never are.
 //! 2. When all columns together are too wide, the widest one that can be cut gives a cell, again and
 //!    again, until they fit or each is down to 8.
 //! 3. When that is not enough, lines end at the terminal's edge: the columns at the right are out of
@@ -38,8 +38,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::cells::Cells;
-use crate::kinds::Kind;
 use crate::kinds::words::Words;
+use crate::kinds::{Form, Kind};
 use crate::schema::{Column, DataType, Rows, Table};
 use cell::{Formatter, text_width};
 use layout::Wanted;
@@ -280,20 +280,28 @@ impl Shown {
 
 /// The width that values of a kind or type mostly need, and whether they can be cut.
 fn usual_width(ty: &DataType, kind: Kind) -> (usize, bool) {
-    if matches!(ty, DataType::List(_) | DataType::Struct(_)) {
+    if matches!(ty, DataType::List(_) | DataType::Struct(_)) && kind != Kind::Endpoint {
         return (24, true);
     }
     match kind {
         Kind::Timestamp => (12, false),
-        Kind::Duration => (9, false),
+        Kind::Duration | Kind::Bytes => (9, false),
         Kind::Pid | Kind::Tid => (7, false),
         Kind::Uid | Kind::Gid => (5, false),
-        Kind::User => (8, true),
-        Kind::Errno => (7, false),
-        Kind::OpenFlags => (20, true),
+        Kind::User | Kind::Group => (8, true),
+        Kind::Errno | Kind::Signal => (7, false),
+        Kind::Syscall => (12, false),
+        Kind::OpenFlags | Kind::Capabilities => (20, true),
+        Kind::Capability => (16, true),
         Kind::FileMode => (4, false),
-        Kind::MountNs => (10, false),
+        Kind::Device => (7, false),
+        Kind::MountNs | Kind::NetNs | Kind::PidNs => (10, false),
         Kind::Cgroup => (8, false),
+        Kind::Address | Kind::AddressLe => (15, true),
+        Kind::Port | Kind::PortBe => (5, false),
+        Kind::Endpoint => (21, true),
+        Kind::Mac => (17, false),
+        Kind::Bool => (5, false),
         Kind::Hex => (10, false),
         Kind::None => match ty {
             DataType::Text | DataType::Bytes => (16, true),
@@ -308,10 +316,11 @@ fn usual_width(ty: &DataType, kind: Kind) -> (usize, bool) {
 /// Whether values stand at the right of their column: numbers, but not words for numbers.
 fn stands_right(ty: &DataType, kind: Kind) -> bool {
     ty.is_number()
-        && !matches!(
-            kind,
-            Kind::Timestamp | Kind::User | Kind::Errno | Kind::OpenFlags
-        )
+        && match kind.form() {
+            Form::Number | Form::Quantity => true,
+            Form::Spelling => matches!(kind, Kind::FileMode | Kind::Hex),
+            Form::Time | Form::Name | Form::Truth => false,
+        }
 }
 
 /// A line being put together.

@@ -9,7 +9,7 @@
 //!   terminal obeys or that hide are `\uNNNN`; a JSON reader sees no difference.
 //! - `bytes` is a string of two lower-case hex digits a byte.
 //! - Lists are arrays, structs are objects.
-//! - Kinds: see [`Kind`].
+//! - Kinds: see [`Kind`], also for the numbers that stand beside words as `NAME_raw`.
 //!
 //! With [`JsonWriter::pretty`] the same values stand indented by two spaces, an item a line.
 
@@ -19,8 +19,8 @@ mod pretty;
 mod tests;
 
 use crate::cells::{Cells, Values, Wholes, items};
-use crate::kinds::Kind;
 use crate::kinds::words::{Whole, Words};
+use crate::kinds::{Form, Kind, address};
 use crate::schema::{DataType, Rows, Table};
 use crate::time::{RFC3339_LEN, Utc};
 use line::Line;
@@ -53,9 +53,25 @@ struct Node {
     /// `{"name":` or `,"name":`; empty in a list.
     key: Key,
     kind: Kind,
+    show: Show,
     words: WordCache,
+    /// What stands for a value that is not known: `null`, also that of `NAME_raw`.
+    nothing: Box<[u8]>,
+    /// `,"NAME_raw":` where the number stands beside the word.
+    raw: Option<Box<[u8]>>,
     /// Of a list: the item. Of a struct: its fields.
     inner: Vec<Node>,
+}
+
+/// How a node's numbers are written, decided once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Show {
+    Number,
+    Time,
+    /// As a word of the number, or of its bits.
+    Word,
+    Bits,
+    Truth,
 }
 
 /// A key with its punctuation, escaped.
@@ -76,7 +92,12 @@ impl JsonWriter {
         for index in selected {
             if let Some(column) = table.columns.get(*index) {
                 let key = Key::new(nodes.is_empty(), &column.name);
-                nodes.push((*index, Node::new(key, &column.data_type, column.kind)));
+                let mut node = Node::new(key, &column.data_type, column.kind);
+                let raw = format!("{}_raw", column.name);
+                if table.columns.iter().all(|other| other.name != raw) {
+                    node.add_raw(&raw);
+                }
+                nodes.push((*index, node));
             }
         }
         let state = State {
@@ -169,16 +190,35 @@ impl Node {
             DataType::Struct(fields) => fields
                 .iter()
                 .enumerate()
-                .map(|(i, (name, ty))| Self::new(Key::new(i == 0, name), ty, Kind::None))
+                .map(|(i, (name, ty))| Self::new(Key::new(i == 0, name), ty, kind.of_field(name)))
                 .collect(),
             _ => Vec::new(),
         };
         let kind = if kind.accepts(ty) { kind } else { Kind::None };
+        let show = match kind.form() {
+            Form::Number | Form::Quantity => Show::Number,
+            Form::Time => Show::Time,
+            Form::Name | Form::Spelling if kind.is_bits() => Show::Bits,
+            Form::Name | Form::Spelling => Show::Word,
+            Form::Truth => Show::Truth,
+        };
         Self {
             key,
             kind,
+            show,
             words: WordCache::default(),
+            nothing: Box::from(*b"null"),
+            raw: None,
             inner,
+        }
+    }
+
+    /// Puts the number beside the word, when this is a kind that has it there.
+    fn add_raw(&mut self, name: &str) {
+        if self.kind.has_raw() && self.inner.is_empty() {
+            let key = Key::new(false, name).bytes();
+            self.nothing = [b"null", &*key, b"null"].concat().into();
+            self.raw = Some(key);
         }
     }
 }
@@ -206,6 +246,14 @@ impl Key {
             start: [0; 32],
             len: 0,
             long: None,
+        }
+    }
+
+    /// All of it.
+    fn bytes(self) -> Box<[u8]> {
+        match self.long {
+            Some(long) => long,
+            None => self.start.get(..self.len).unwrap_or_default().into(),
         }
     }
 
@@ -241,7 +289,7 @@ fn object(
 #[inline(always)]
 fn value(line: &mut Line<'_>, node: &mut Node, cells: &Cells<'_>, state: &mut State, row: usize) {
     if cells.is_null(row) {
-        return line.bytes(b"null");
+        return line.bytes(&node.nothing);
     }
     match &cells.values {
         Values::Whole(values) => whole(line, node, *values, state, row),
@@ -261,8 +309,8 @@ fn value(line: &mut Line<'_>, node: &mut Node, cells: &Cells<'_>, state: &mut St
 
 #[inline(always)]
 fn whole(line: &mut Line<'_>, node: &mut Node, values: Wholes<'_>, state: &mut State, row: usize) {
-    match node.kind {
-        Kind::Timestamp => {
+    match node.show {
+        Show::Time => {
             let wall = values.get(row).wide() + i128::from(state.wall_offset);
             let text = state.clock.write(wall);
             line.fill::<40>(|window| {
@@ -275,22 +323,27 @@ fn whole(line: &mut Line<'_>, node: &mut Node, values: Wholes<'_>, state: &mut S
                 RFC3339_LEN + 2
             });
         }
-        Kind::OpenFlags | Kind::FileMode | Kind::Hex => {
-            let word = node.words.get(node.kind, values.bits(row).into(), state);
-            line.part(word.text, 0, word.len);
-        }
-        Kind::Errno | Kind::User => {
-            let word = node.words.get(node.kind, values.get(row), state);
-            line.part(word.text, 0, word.len);
-        }
-        _ => {
+        Show::Bits => word(line, node, values.bits(row).into(), state),
+        Show::Word => word(line, node, values.get(row), state),
+        Show::Number => {
             let Whole {
                 negative,
                 magnitude,
             } = values.get(row);
             line.number(negative, magnitude);
         }
+        Show::Truth => truth(line, values.bits(row) != 0),
     }
+}
+
+#[inline(always)]
+fn word(line: &mut Line<'_>, node: &mut Node, of: Whole, state: &mut State) {
+    let word = node.words.get(node.kind, of, node.raw.as_deref(), state);
+    line.part(word.text, 0, word.len);
+}
+
+fn truth(line: &mut Line<'_>, value: bool) {
+    line.bytes(if value { b"true" } else { b"false" });
 }
 
 /// A text of a column in which some need escapes.
@@ -307,15 +360,27 @@ fn one_text(line: &mut Line<'_>, text: &[u8]) {
 fn other(line: &mut Line<'_>, node: &mut Node, cells: &Cells<'_>, state: &mut State, row: usize) {
     match &cells.values {
         Values::Bool(values) => {
-            let value = row < values.len() && values.value(row);
-            line.bytes(if value { b"true" } else { b"false" });
+            truth(line, row < values.len() && values.value(row));
         }
         Values::F32(values) => float(line, crate::cells::at(values, row)),
         Values::F64(values) => float(line, crate::cells::at(values, row)),
         Values::Bytes(values) => {
             line.byte(b'"');
-            for byte in values.get(row) {
-                line.bytes(&crate::text::hex(*byte));
+            match node.kind {
+                Kind::Address | Kind::AddressLe | Kind::Mac => {
+                    let State { word, .. } = state;
+                    word.clear();
+                    match node.kind {
+                        Kind::Mac => address::push_mac(values.get(row), word),
+                        _ => address::push(values.get(row), word),
+                    }
+                    line.bytes(word.as_bytes());
+                }
+                _ => {
+                    for byte in values.get(row) {
+                        line.bytes(&crate::text::hex(*byte));
+                    }
+                }
             }
             line.byte(b'"');
         }
@@ -342,7 +407,7 @@ fn other(line: &mut Line<'_>, node: &mut Node, cells: &Cells<'_>, state: &mut St
             line.byte(b'}');
         }
         // Whole numbers and text are written by the caller.
-        Values::Unknown | Values::Whole(_) | Values::Text(_) => line.bytes(b"null"),
+        Values::Unknown | Values::Whole(_) | Values::Text(_) => line.bytes(&node.nothing),
     }
 }
 
@@ -355,7 +420,8 @@ fn float<F: zmij::Float + Into<f64>>(line: &mut Line<'_>, value: F) {
     }
 }
 
-/// The words of numbers seen lately, as JSON: a column has few different flags, errors and users.
+/// The words of numbers seen lately, as JSON with the number beside it where it belongs: a column
+/// has few different flags, errors and users.
 #[derive(Debug, Default)]
 struct WordCache {
     entries: [Option<Word>; 16],
@@ -376,11 +442,11 @@ struct Found<'a> {
 
 impl WordCache {
     #[inline(always)]
-    fn get(&mut self, kind: Kind, of: Whole, state: &mut State) -> Found<'_> {
+    fn get(&mut self, kind: Kind, of: Whole, raw: Option<&[u8]>, state: &mut State) -> Found<'_> {
         let slot = (of.magnitude.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as usize & 15;
         let entry = &mut self.entries[slot];
         if !matches!(entry, Some(word) if word.of == of) {
-            *entry = Some(Word::new(kind, of, state));
+            *entry = Some(Word::new(kind, of, raw, state));
         }
         match entry {
             Some(word) => Found {
@@ -397,20 +463,26 @@ impl WordCache {
 
 impl Word {
     #[cold]
-    fn new(kind: Kind, of: Whole, state: &mut State) -> Self {
-        state.word.clear();
-        if !state.words.push(kind, of, &mut state.word) {
-            return Self {
-                of,
-                len: 4,
-                text: pad(b"null".to_vec()),
-            };
-        }
-        let mut text = vec![0; state.word.len() * 6 + 2];
+    fn new(kind: Kind, of: Whole, raw: Option<&[u8]>, state: &mut State) -> Self {
+        let State { words, word, .. } = state;
+        word.clear();
+        let known = words.push(kind, of, word);
+        // A byte becomes six at most, a number has 20 digits at most.
+        let mut text = vec![0; word.len() * 6 + raw.map_or(0, <[u8]>::len) + 32];
         let mut line = Line::new(&mut text, 0);
-        line.byte(b'"');
-        line.escaped(state.word.as_bytes());
-        line.byte(b'"');
+        if known {
+            line.byte(b'"');
+            line.escaped(word.as_bytes());
+            line.byte(b'"');
+        } else {
+            line.bytes(b"null");
+        }
+        if let Some(key) = raw {
+            line.bytes(key);
+            word.clear();
+            of.push(word);
+            line.bytes(word.as_bytes());
+        }
         let len = line.at();
         text.truncate(len);
         Self {

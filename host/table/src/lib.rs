@@ -23,8 +23,8 @@ mod time;
 
 pub use columns::{TerminalOptions, TerminalSize};
 pub use filter::{Filter, FilterError};
-pub use kinds::Kind;
 pub use kinds::open_flags::Arch;
 pub use kinds::words::Words;
+pub use kinds::{Kind, parse_word};
 pub use output::{Format, LossReason, Output, OutputLedger, OutputOptions, QueueLimits};
 pub use schema::{Column, DataType, Rows, RowsError, Table};

@@ -1,4 +1,4 @@
-//! Names for numbers that the host knows: users.
+//! Names for numbers that the host knows: users and groups.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,8 +9,18 @@ pub trait Names: Send + Sync {
     /// The name of a user, if the host has one for the uid.
     fn user(&self, uid: u32) -> Option<&str>;
 
-    /// The uid of a user, if the host knows the name. Asked where a filter names users.
-    fn uid(&self, _name: &str) -> Option<u32> {
+    /// The name of a group, if the host has one for the gid.
+    fn group(&self, _gid: u32) -> Option<&str> {
+        None
+    }
+
+    /// The id of a user by name.
+    fn uid(&self, _user: &str) -> Option<u32> {
+        None
+    }
+
+    /// The id of a group by name.
+    fn gid(&self, _group: &str) -> Option<u32> {
         None
     }
 }
@@ -30,52 +40,60 @@ impl<T: Names + ?Sized> Names for Arc<T> {
         (**self).user(uid)
     }
 
-    fn uid(&self, name: &str) -> Option<u32> {
-        (**self).uid(name)
+    fn group(&self, gid: u32) -> Option<&str> {
+        (**self).group(gid)
+    }
+
+    fn uid(&self, user: &str) -> Option<u32> {
+        (**self).uid(user)
+    }
+
+    fn gid(&self, group: &str) -> Option<u32> {
+        (**self).gid(group)
     }
 }
 
-/// Users as `passwd(5)` lists them, read once.
+/// Users as `passwd(5)` and groups as `group(5)` list them, read once.
 #[derive(Clone, Debug, Default)]
 pub struct Passwd {
-    users: HashMap<u32, String>,
+    users: Ids,
+    groups: Ids,
 }
 
 impl Passwd {
-    /// From the text of a passwd file. Lines that are not `name:password:uid:...` in UTF-8 are
-    /// skipped. Of several names for one uid the first counts, as for `getpwuid(3)`.
+    /// From the text of a passwd file, without groups. Lines that are not `name:password:uid:...`
+    /// in UTF-8 are skipped. Of several names for one uid the first counts, as for `getpwuid(3)`,
+    /// and of several ids for one name.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
-        let mut users = HashMap::new();
-        for line in text.split(|byte| *byte == b'\n') {
-            let Ok(line) = std::str::from_utf8(line) else {
-                continue;
-            };
-            let mut fields = line.split(':');
-            let (Some(name), Some(_), Some(uid)) = (fields.next(), fields.next(), fields.next())
-            else {
-                continue;
-            };
-            // `+` and `-` in front of a name belong to NIS, `#` to people.
-            if name.is_empty() || name.starts_with(['+', '-', '#']) {
-                continue;
-            }
-            if let Ok(uid) = uid.parse() {
-                users.entry(uid).or_insert_with(|| name.to_owned());
-            }
+        Self {
+            users: Ids::parse(text),
+            groups: Ids::default(),
         }
-        Self { users }
     }
 
-    /// From `/etc/passwd` of the host.
+    /// The same with the groups of a group file's text, whose lines begin alike.
+    #[must_use]
+    pub fn with_groups(self, text: &[u8]) -> Self {
+        Self {
+            groups: Ids::parse(text),
+            ..self
+        }
+    }
+
+    /// From `/etc/passwd` and `/etc/group` of the host. Without the latter groups have no names.
     ///
     /// # Errors
-    /// When it can't be read; the caller may go on with [`NoNames`].
+    /// When the former can't be read; the caller may go on with [`NoNames`].
     pub fn of_host() -> std::io::Result<Self> {
-        Self::read(Path::new("/etc/passwd"))
+        let users = Self::read(Path::new("/etc/passwd"))?;
+        Ok(match std::fs::read("/etc/group") {
+            Ok(groups) => users.with_groups(&groups),
+            Err(_) => users,
+        })
     }
 
-    /// From a passwd file.
+    /// From a passwd file, without groups.
     ///
     /// # Errors
     /// When it can't be read.
@@ -86,12 +104,52 @@ impl Passwd {
 
 impl Names for Passwd {
     fn user(&self, uid: u32) -> Option<&str> {
-        self.users.get(&uid).map(String::as_str)
+        self.users.names.get(&uid).map(String::as_str)
     }
 
-    fn uid(&self, name: &str) -> Option<u32> {
-        let mut users = self.users.iter();
-        users.find(|(_, user)| *user == name).map(|(uid, _)| *uid)
+    fn group(&self, gid: u32) -> Option<&str> {
+        self.groups.names.get(&gid).map(String::as_str)
+    }
+
+    fn uid(&self, user: &str) -> Option<u32> {
+        self.users.numbers.get(user).copied()
+    }
+
+    fn gid(&self, group: &str) -> Option<u32> {
+        self.groups.numbers.get(group).copied()
+    }
+}
+
+/// Names and ids, both ways.
+#[derive(Clone, Debug, Default)]
+struct Ids {
+    names: HashMap<u32, String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Ids {
+    /// From lines of `name:password:id`, with or without more.
+    fn parse(text: &[u8]) -> Self {
+        let mut ids = Self::default();
+        for line in text.split(|byte| *byte == b'\n') {
+            let Ok(line) = std::str::from_utf8(line) else {
+                continue;
+            };
+            let mut fields = line.split(':');
+            let (Some(name), Some(_), Some(id)) = (fields.next(), fields.next(), fields.next())
+            else {
+                continue;
+            };
+            // `+` and `-` in front of a name belong to NIS, `#` to people.
+            if name.is_empty() || name.starts_with(['+', '-', '#']) {
+                continue;
+            }
+            if let Ok(id) = id.parse() {
+                ids.names.entry(id).or_insert_with(|| name.to_owned());
+                ids.numbers.entry(name.to_owned()).or_insert(id);
+            }
+        }
+        ids
     }
 }
 
@@ -112,11 +170,33 @@ mod tests {
         let names = Passwd::parse(text);
         assert_eq!(names.user(0), Some("root"));
         assert_eq!(names.user(1), Some("daemon"));
-        assert_eq!(names.users.len(), 2);
-        assert_eq!(names.uid("daemon"), Some(1));
-        assert_eq!(Arc::new(names.clone()).uid("nobody"), None);
+        assert_eq!(names.users.names.len(), 2);
         assert_eq!(names.user(7), None);
         assert_eq!(Passwd::parse(b"").user(0), None);
-        assert!(Passwd::of_host().unwrap().user(0).is_some());
+        let host = Passwd::of_host().unwrap();
+        assert!(host.user(0).is_some());
+        assert_eq!(host.group(0).and_then(|group| host.gid(group)), Some(0));
+    }
+
+    #[test]
+    fn names_lead_back() {
+        let names = Passwd::parse(b"root:x:0:0\ntoor:x:0:0\nroot:x:7:0\n")
+            .with_groups(b"root:x:0:\nwheel:x:10:alice,bob\n");
+        assert_eq!((names.uid("root"), names.uid("toor")), (Some(0), Some(0)));
+        assert_eq!((names.user(7), names.uid("wheel")), (Some("root"), None));
+        assert_eq!(
+            (names.group(10), names.gid("wheel")),
+            (Some("wheel"), Some(10))
+        );
+        assert_eq!((names.group(11), names.gid("")), (None, None));
+        let shared: Arc<dyn Names> = Arc::new(names);
+        assert_eq!(
+            (shared.gid("wheel"), shared.group(0)),
+            (Some(10), Some("root"))
+        );
+        assert_eq!(
+            (NoNames.group(0), NoNames.uid("root"), NoNames.gid("root")),
+            (None, None, None)
+        );
     }
 }

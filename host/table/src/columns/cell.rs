@@ -3,8 +3,8 @@
 use unicode_width::UnicodeWidthChar as _;
 
 use crate::cells::{self, Cells, Values, Wholes};
-use crate::kinds::Kind;
-use crate::kinds::words::{Words, push_duration};
+use crate::kinds::words::{Words, push_bytes, push_duration};
+use crate::kinds::{Kind, address};
 use crate::text::{is_hazardous, push_byte};
 use crate::time::Local;
 
@@ -13,7 +13,7 @@ use crate::time::Local;
 pub(super) struct Formatter {
     words: Words,
     clock: Local,
-    /// A user's name before it is made harmless.
+    /// A user's or group's name before it is made harmless.
     name: String,
     /// Of the rows at hand.
     pub(super) wall_offset: i64,
@@ -77,11 +77,15 @@ impl Formatter {
                 Nested::No => push_harmless(text.get(row), out),
                 Nested::Yes => push_quoted(text.get(row), out),
             },
-            Values::Bytes(bytes) => {
-                for byte in bytes.get(row) {
-                    out.extend(crate::text::hex(*byte).map(char::from));
+            Values::Bytes(bytes) => match kind {
+                Kind::Address | Kind::AddressLe => address::push(bytes.get(row), out),
+                Kind::Mac => address::push_mac(bytes.get(row), out),
+                _ => {
+                    for byte in bytes.get(row) {
+                        out.extend(crate::text::hex(*byte).map(char::from));
+                    }
                 }
-            }
+            },
             Values::List { offsets, items } => {
                 if nested == Nested::Yes {
                     out.push('[');
@@ -96,6 +100,7 @@ impl Formatter {
                     out.push(']');
                 }
             }
+            Values::Struct(fields) if kind == Kind::Endpoint => self.endpoint(fields, row, out),
             Values::Struct(fields) => {
                 out.push('{');
                 for (i, (name, cells)) in fields.iter().enumerate() {
@@ -112,24 +117,42 @@ impl Formatter {
     }
 
     fn whole(&mut self, values: Wholes<'_>, kind: Kind, row: usize, out: &mut String) {
+        let value = if kind.is_bits() {
+            values.bits(row).into()
+        } else {
+            values.get(row)
+        };
         match kind {
             Kind::Timestamp => {
-                let wall = values.get(row).wide() + i128::from(self.wall_offset);
+                let wall = value.wide() + i128::from(self.wall_offset);
                 self.clock.push(wall, out);
             }
-            Kind::Duration => push_duration(values.get(row), out),
-            Kind::OpenFlags | Kind::FileMode | Kind::Hex => {
-                self.words.push(kind, values.bits(row).into(), out);
-            }
-            Kind::User => {
+            Kind::Duration => push_duration(value, out),
+            Kind::Bytes => push_bytes(value, out),
+            Kind::User | Kind::Group => {
                 self.name.clear();
-                self.words.push(kind, values.get(row), &mut self.name);
+                self.words.push(kind, value, &mut self.name);
                 push_harmless(self.name.as_bytes(), out);
             }
             kind => {
-                if !self.words.push(kind, values.get(row), out) {
+                if !self.words.push(kind, value, out) {
                     out.push_str(UNKNOWN);
                 }
+            }
+        }
+    }
+
+    /// An endpoint, which is a struct of an address and a port.
+    fn endpoint(&mut self, fields: &[(&str, Cells<'_>)], row: usize, out: &mut String) {
+        for (i, (name, cells)) in fields.iter().enumerate() {
+            if i > 0 {
+                out.push(':');
+            }
+            match &cells.values {
+                Values::Bytes(bytes) if !cells.is_null(row) => {
+                    address::push_host(bytes.get(row), out);
+                }
+                _ => self.push(cells, Kind::Endpoint.of_field(name), row, Nested::Yes, out),
             }
         }
     }

@@ -385,3 +385,67 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn more_kinds_are_words() {
+    let table = table(&[
+        ("size", "u32", Kind::Bytes, None),
+        ("sig", "u32", Kind::Signal, None),
+        ("nr", "u32", Kind::Syscall, None),
+        ("dev", "u32", Kind::Device, None),
+        ("ok", "u32", Kind::Bool, None),
+        ("ip", "bytes", Kind::Address, None),
+        ("mac", "bytes", Kind::Mac, None),
+        (
+            "dst",
+            "struct<address: bytes, port: u16>",
+            Kind::Endpoint,
+            None,
+        ),
+        ("ips", "list<u32>", Kind::Address, None),
+    ]);
+    let addresses = || {
+        let values: [&[u8]; 2] = [&[10, 0, 0, 1], &[0; 16]];
+        Arc::new(BinaryArray::from_iter(
+            values.into_iter().map(Some).chain([None]),
+        )) as ArrayRef
+    };
+    let DataType::Struct(fields) = Kind::endpoint_type() else {
+        unreachable!()
+    };
+    let ports: ArrayRef = Arc::new(arrow_array::UInt16Array::from(vec![443, 22, 1]));
+    let endpoint = StructArray::new(
+        crate::schema::struct_fields(&fields),
+        vec![addresses(), ports],
+        None,
+    );
+    let lists =
+        arrow_array::ListArray::from_iter_primitive::<arrow_array::types::UInt32Type, _, _>(vec![
+            Some(vec![Some(1), Some(0x0100_000a)]),
+            Some(vec![]),
+            None,
+        ]);
+    let macs: [&[u8]; 3] = [&[2, 0x42, 0, 0, 0, 1], b"", b"\xff"];
+    let rows = rows(
+        &table,
+        vec![
+            numbers(&[4_096, 17, 3_000_000]),
+            numbers(&[9, 0, 34]),
+            numbers(&[257, 0, 9_999]),
+            numbers(&[8 << 20 | 1, 0, 0]),
+            numbers(&[0, 1, 2]),
+            addresses(),
+            Arc::new(BinaryArray::from_iter_values(macs)),
+            Arc::new(endpoint),
+            Arc::new(lists),
+        ],
+    );
+    assert_eq!(
+        screen(&mut writer(&table, None), &rows),
+        "     SIZE SIG      NR           DEV     OK    IP              MAC               DST                   IPS
+   4.0KiB SIGKILL  openat       8:1     false 10.0.0.1        02:42:00:00:00:01 10.0.0.1:443          1.0.0.0 10.0.0.1
+      17B 0        read         0:0     true  ::                                [::]:22
+   2.8MiB SIGRTMIN 9999         0:0     true  -               ff                -:1                   -
+"
+    );
+}

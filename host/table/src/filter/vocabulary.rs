@@ -4,7 +4,7 @@
 //! plain number.
 
 use crate::kinds::words::Words;
-use crate::kinds::{Kind, errno, open_flags};
+use crate::kinds::{Kind, capabilities, errno, open_flags, parse_word};
 
 /// What a number of a kind may be followed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Units {
     pub(super) fn of(kind: Kind) -> Self {
         match kind {
             Kind::Duration => Self::Time,
-            Kind::None | Kind::Hex => Self::Size,
+            Kind::None | Kind::Bytes | Kind::Hex => Self::Size,
             _ => Self::None,
         }
     }
@@ -98,8 +98,15 @@ pub(super) fn word(kind: Kind, text: &str, words: &Words) -> Option<Word> {
         Kind::OpenFlags => open_flags::named(words.arch())
             .find(|(name, ..)| *name == text)
             .map(|(_, mask, value)| Word { mask, value }),
-        Kind::User | Kind::Uid => words.names().uid(text).map(|uid| Word::number(uid.into())),
-        _ => None,
+        Kind::Capabilities => capabilities::bits(text).map(|bits| Word {
+            mask: bits,
+            value: bits,
+        }),
+        kind => {
+            let _ = called(kind)?;
+            let number = parse_word(kind, text, words)?;
+            u64::try_from(number).ok().map(Word::number)
+        }
     }
 }
 
@@ -120,6 +127,12 @@ pub(super) fn called(kind: Kind) -> Option<&'static str> {
         Kind::Errno => Some("error number"),
         Kind::OpenFlags => Some("flag of open"),
         Kind::User | Kind::Uid => Some("user"),
+        Kind::Group | Kind::Gid => Some("group"),
+        Kind::Signal => Some("signal"),
+        Kind::Syscall => Some("system call"),
+        Kind::Capability | Kind::Capabilities => Some("capability"),
+        Kind::Device => Some("device"),
+        Kind::Address | Kind::AddressLe => Some("address"),
         _ => None,
     }
 }
@@ -128,7 +141,7 @@ pub(super) fn called(kind: Kind) -> Option<&'static str> {
 pub(super) fn has_bits(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::None | Kind::Hex | Kind::OpenFlags | Kind::FileMode
+        Kind::None | Kind::Hex | Kind::OpenFlags | Kind::FileMode | Kind::Capabilities
     )
 }
 
@@ -137,7 +150,19 @@ pub(super) fn has_bits(kind: Kind) -> bool {
 pub(super) fn is_shown_as_text(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Errno | Kind::OpenFlags | Kind::User | Kind::FileMode | Kind::Hex
+        Kind::Errno
+            | Kind::OpenFlags
+            | Kind::User
+            | Kind::Group
+            | Kind::FileMode
+            | Kind::Hex
+            | Kind::Signal
+            | Kind::Syscall
+            | Kind::Capability
+            | Kind::Capabilities
+            | Kind::Device
+            | Kind::Address
+            | Kind::AddressLe
     )
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::types::UInt32Type;
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array, ListArray,
-    StructArray, UInt32Array, UInt64Array,
+    StructArray, UInt16Array, UInt32Array, UInt64Array,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -96,14 +96,116 @@ fn kinds_are_words() {
         ],
     );
     let want = [
-        "{\"time\":\"2026-11-23T14:04:05.123456789Z\",\"error\":\"ENOENT\",\"flags\":\"O_WRONLY|O_CREAT\",\
-         \"mode\":\"0644\",\"user\":\"root\",\"addr\":\"0xff\",\"took\":1500}",
-        "{\"time\":\"2026-11-23T14:04:05.000000000Z\",\"error\":null,\"flags\":\"O_RDONLY\",\
-         \"mode\":\"0000\",\"user\":\"od\\\"d\",\"addr\":\"0x0\",\"took\":0}",
-        "{\"time\":\"2026-11-23T14:04:06.000000000Z\",\"error\":\"4000\",\"flags\":\"O_RDONLY|0x80000000\",\
-         \"mode\":\"04755\",\"user\":\"1000\",\"addr\":\"0xffffffff\",\"took\":1}",
+        "{\"time\":\"2026-11-23T14:04:05.123456789Z\",\"error\":\"ENOENT\",\"error_raw\":2,\
+         \"flags\":\"O_WRONLY|O_CREAT\",\"flags_raw\":65,\"mode\":\"0644\",\"user\":\"root\",\"user_raw\":0,\
+         \"addr\":\"0xff\",\"took\":1500}",
+        "{\"time\":\"2026-11-23T14:04:05.000000000Z\",\"error\":null,\"error_raw\":0,\
+         \"flags\":\"O_RDONLY\",\"flags_raw\":0,\"mode\":\"0000\",\"user\":\"od\\\"d\",\"user_raw\":7,\
+         \"addr\":\"0x0\",\"took\":0}",
+        "{\"time\":\"2026-11-23T14:04:06.000000000Z\",\"error\":\"4000\",\"error_raw\":4000,\
+         \"flags\":\"O_RDONLY|0x80000000\",\"flags_raw\":2147483648,\"mode\":\"04755\",\"user\":\"1000\",\"user_raw\":1000,\
+         \"addr\":\"0xffffffff\",\"took\":1}",
     ];
     assert_eq!(text.lines().collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn more_kinds_are_words() {
+    let endpoint = StructArray::new(
+        crate::schema::struct_fields(&[
+            ("address".to_owned(), DataType::Bytes),
+            ("port".to_owned(), DataType::U16),
+        ]),
+        vec![
+            texts(&[&[10, 0, 0, 1], &[0; 16]]),
+            Arc::new(UInt16Array::from(vec![443, 22])),
+        ],
+        None,
+    );
+    let numbers = |values: [u32; 2]| Arc::new(UInt32Array::from(values.to_vec())) as ArrayRef;
+    let text = lines(
+        &[
+            ("sig", "u32", Kind::Signal),
+            ("nr", "u32", Kind::Syscall),
+            ("cap", "u32", Kind::Capability),
+            ("caps", "u32", Kind::Capabilities),
+            ("dev", "u32", Kind::Device),
+            ("netns", "u32", Kind::NetNs),
+            ("size", "u32", Kind::Bytes),
+            ("v4", "u32", Kind::Address),
+            ("ip", "bytes", Kind::Address),
+            ("port", "u32", Kind::Port),
+            ("mac", "bytes", Kind::Mac),
+            ("ok", "u32", Kind::Bool),
+            ("dst", "struct<address: bytes, port: u16>", Kind::Endpoint),
+        ],
+        vec![
+            numbers([9, 0]),
+            numbers([257, 9999]),
+            numbers([12, 41]),
+            numbers([3, 0]),
+            numbers([8 << 20 | 1, 0]),
+            numbers([4_026_531_840, 0]),
+            numbers([4_096, 0]),
+            numbers([0x0100_000a, 0]),
+            texts(&[&[0; 16], b"xy"]),
+            numbers([80, 0]),
+            texts(&[&[2, 0x42, 0, 0, 0, 1], b""]),
+            numbers([2, 0]),
+            Arc::new(endpoint),
+        ],
+    );
+    let want = [
+        r#"{"sig":"SIGKILL","sig_raw":9,"nr":"openat","nr_raw":257,"cap":"CAP_NET_ADMIN","cap_raw":12,"#,
+        r#""caps":"CAP_CHOWN|CAP_DAC_OVERRIDE","caps_raw":3,"dev":"8:1","netns":4026531840,"size":4096,"#,
+        r#""v4":"10.0.0.1","ip":"::","port":80,"mac":"02:42:00:00:00:01","ok":true,"#,
+        r#""dst":{"address":"10.0.0.1","port":443}}"#,
+        "\n",
+        r#"{"sig":"0","sig_raw":0,"nr":"9999","nr_raw":9999,"cap":"41","cap_raw":41,"#,
+        r#""caps":"0","caps_raw":0,"dev":"0:0","netns":0,"size":0,"#,
+        r#""v4":"0.0.0.0","ip":"7879","port":0,"mac":"","ok":false,"#,
+        r#""dst":{"address":"::","port":22}}"#,
+        "\n",
+    ];
+    assert_eq!(text, want.concat());
+}
+
+#[test]
+fn the_number_beside_the_word_is_always_there() {
+    let number = |value: Option<u32>| Arc::new(UInt32Array::from(vec![value])) as ArrayRef;
+    let error = ("error", "u32", Kind::Errno);
+    assert_eq!(
+        lines(&[error], vec![number(None)]),
+        "{\"error\":null,\"error_raw\":null}\n"
+    );
+    // The table's own column comes first.
+    assert_eq!(
+        lines(
+            &[error, ("error_raw", "u32", Kind::None)],
+            vec![number(Some(2)), number(Some(3))]
+        ),
+        "{\"error\":\"ENOENT\",\"error_raw\":3}\n"
+    );
+    // Items of a list have words alone.
+    let list = ListArray::from_iter_primitive::<UInt32Type, _, _>(vec![Some(vec![Some(9), None])]);
+    assert_eq!(
+        lines(&[("sigs", "list<u32>", Kind::Signal)], vec![Arc::new(list)]),
+        "{\"sigs\":[\"SIGKILL\",null]}\n"
+    );
+    // Nobody computed the column; its name is as long as names get.
+    let long = "a_column_whose_name_is_longer_than_what_is_copied_at_once";
+    let table = table(&[(long, "u32", Kind::Signal)]);
+    let mut out = Vec::new();
+    for column in [None, Some(number(Some(9)))] {
+        let rows = Rows::new(Arc::clone(&table), vec![column], 1, 0).unwrap();
+        JsonWriter::new(&table, &[0], Words::fixed()).write(&rows, &mut out);
+    }
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        format!(
+            "{{\"{long}\":null,\"{long}_raw\":null}}\n{{\"{long}\":\"SIGKILL\",\"{long}_raw\":9}}\n"
+        )
+    );
 }
 
 #[test]

@@ -19,6 +19,22 @@ pub fn name(number: u64) -> Option<&'static str> {
     table.get(index).copied().filter(|name| !name.is_empty())
 }
 
+/// The number of an error by its name; also by the second names `EWOULDBLOCK`, `EDEADLOCK` and
+/// `ENOTSUP`, which libc has for `EOPNOTSUPP`.
+#[must_use]
+pub fn number(name: &str) -> Option<u64> {
+    let name = match name {
+        "" => return None,
+        "EWOULDBLOCK" => "EAGAIN",
+        "EDEADLOCK" => "EDEADLK",
+        "ENOTSUP" => "EOPNOTSUPP",
+        name => name,
+    };
+    let find = |table: &[&str]| table.iter().position(|other| *other == name);
+    let number = find(USER).or_else(|| find(KERNEL).map(|index| index + 512))?;
+    Some(number as u64)
+}
+
 /// By number, from 0; empty: no such error.
 const USER: &[&str] = &[
     "",
@@ -208,6 +224,18 @@ mod tests {
         for number in [0, 41, 58, 134, 511, 520, 532, u64::MAX] {
             assert_eq!(name(number), None, "{number}");
         }
+    }
+
+    #[test]
+    fn names_lead_back_to_their_numbers() {
+        for n in 0..600 {
+            if let Some(name) = name(n) {
+                assert_eq!(number(name), Some(n));
+            }
+        }
+        assert_eq!(number("EWOULDBLOCK"), Some(11));
+        assert_eq!(number("ENOTSUP"), Some(95));
+        assert_eq!((number(""), number("enoent")), (None, None));
     }
 
     #[test]

@@ -20,6 +20,7 @@ impl Arch {
 
 const ACCESS_MODE: u64 = 0o3;
 const O_DSYNC: u64 = 0o10_000;
+const O_ASYNC: u64 = 0o20_000;
 /// `O_SYNC` is this bit and `O_DSYNC`.
 const SYNC_BIT: u64 = 0o4_000_000;
 /// `O_TMPFILE` is this bit and `O_DIRECTORY`.
@@ -55,17 +56,41 @@ const AARCH64: [(u64, &str); 4] = [
     (0o100_000, "O_NOFOLLOW"),
 ];
 
+fn own(arch: Arch) -> &'static [(u64, &'static str)] {
+    match arch {
+        Arch::X86_64 => &X86_64,
+        Arch::Aarch64 => &AARCH64,
+    }
+}
+
+fn directory(arch: Arch) -> u64 {
+    let found = own(arch).iter().find(|(_, name)| *name == "O_DIRECTORY");
+    found.map_or(0, |(bit, _)| *bit)
+}
+
+/// The bits of one flag by its name; of `O_RDONLY` none. Also by the second names that libc has:
+/// `O_NDELAY`, `FASYNC`, `O_RSYNC`.
+#[must_use]
+pub fn bits(name: &str, arch: Arch) -> Option<u64> {
+    Some(match name {
+        "O_RDONLY" => 0,
+        "O_WRONLY" => 1,
+        "O_RDWR" => 2,
+        "O_SYNC" | "O_RSYNC" => SYNC_BIT | O_DSYNC,
+        "O_DSYNC" => O_DSYNC,
+        "O_ASYNC" | "FASYNC" => O_ASYNC,
+        "O_NDELAY" => 0o4_000,
+        "O_TMPFILE" => TMPFILE_BIT | directory(arch),
+        _ => {
+            let mut all = SHARED_LOW.iter().chain(own(arch)).chain(&SHARED_HIGH);
+            all.find(|(_, other)| *other == name)?.0
+        }
+    })
+}
+
 /// Adds flags as `O_WRONLY|O_CREAT|O_CLOEXEC`: the access mode, then the rest; bits that have no
 /// name come last, in hex. The access mode 3, which Linux has and no header names, is `0x3`.
 pub fn push(flags: u64, arch: Arch, out: &mut String) {
-    let own = match arch {
-        Arch::X86_64 => &X86_64,
-        Arch::Aarch64 => &AARCH64,
-    };
-    let directory = own
-        .iter()
-        .find(|(_, name)| *name == "O_DIRECTORY")
-        .map_or(0, |(bit, _)| *bit);
     let mut rest = flags & !ACCESS_MODE;
     out.push_str(match flags & ACCESS_MODE {
         0 => "O_RDONLY",
@@ -83,9 +108,10 @@ pub fn push(flags: u64, arch: Arch, out: &mut String) {
     SHARED_LOW.iter().for_each(|(bits, name)| take(*bits, name));
     take(SYNC_BIT | O_DSYNC, "O_SYNC");
     take(O_DSYNC, "O_DSYNC");
-    take(0o20_000, "O_ASYNC");
-    take(TMPFILE_BIT | directory, "O_TMPFILE");
-    own.iter()
+    take(O_ASYNC, "O_ASYNC");
+    take(TMPFILE_BIT | directory(arch), "O_TMPFILE");
+    own(arch)
+        .iter()
         .chain(&SHARED_HIGH)
         .for_each(|(bits, name)| take(*bits, name));
     if rest != 0 {

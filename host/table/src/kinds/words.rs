@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::open_flags::Arch;
-use super::{Kind, errno, open_flags, push_hex};
+use super::{Kind, address, capabilities, errno, open_flags, push_hex, signals, syscalls};
 use crate::decimal;
 use crate::names::{Names, NoNames};
 
@@ -70,16 +70,35 @@ impl Words {
     /// Adds the word for a number of a kind that has words; false, adding nothing, for errno 0.
     pub(crate) fn push(&self, kind: Kind, value: Whole, out: &mut String) -> bool {
         let bits = value.magnitude;
+        let positive = (!value.negative).then_some(bits);
+        // A name, or the number that has none.
+        let mut name = |name: Option<&str>| match name {
+            Some(name) => out.push_str(name),
+            None => value.push(out),
+        };
         match kind {
             Kind::Errno => {
                 if bits == 0 {
                     return false;
                 }
-                match errno::name(bits) {
-                    Some(name) if !value.negative => out.push_str(name),
-                    _ => value.push(out),
+                name(positive.and_then(errno::name));
+            }
+            Kind::Signal => {
+                if !positive.is_some_and(|number| signals::push(number, out)) {
+                    value.push(out);
                 }
             }
+            Kind::Syscall => name(positive.and_then(|n| syscalls::name(n, self.arch))),
+            Kind::Capability => name(positive.and_then(capabilities::name)),
+            Kind::Capabilities => capabilities::push_set(bits, out),
+            Kind::Device => {
+                decimal::push(bits >> 20, out);
+                out.push(':');
+                decimal::push(bits & 0xf_ffff, out);
+            }
+            // Four bytes at most: see what the kind accepts.
+            Kind::Address | Kind::AddressLe => address::push(&(bits as u32).to_le_bytes(), out),
+            Kind::Bool => out.push_str(if bits == 0 { "false" } else { "true" }),
             Kind::OpenFlags => open_flags::push(bits, self.arch, out),
             Kind::FileMode => {
                 out.push('0');
@@ -89,17 +108,17 @@ impl Words {
                 out.push_str("0x");
                 push_hex(bits, out);
             }
-            Kind::User => {
-                let uid = u32::try_from(bits).ok().filter(|_| !value.negative);
-                match uid.and_then(|uid| self.names.user(uid)) {
-                    Some(name) => out.push_str(name),
-                    None => value.push(out),
-                }
-            }
+            Kind::User => name(id(positive).and_then(|uid| self.names.user(uid))),
+            Kind::Group => name(id(positive).and_then(|gid| self.names.group(gid))),
             _ => value.push(out),
         }
         true
     }
+}
+
+/// An id of a user or group.
+fn id(number: Option<u64>) -> Option<u32> {
+    u32::try_from(number?).ok()
 }
 
 /// A whole number of any type.
@@ -191,6 +210,32 @@ pub(crate) fn push_duration(value: Whole, out: &mut String) {
     }
 }
 
+/// Adds a number of bytes in the unit that leaves one to four digits before the point, cut after
+/// one decimal: `1023B`, `4.0KiB`, `15.9EiB`.
+pub(crate) fn push_bytes(value: Whole, out: &mut String) {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if value.negative {
+        out.push('-');
+    }
+    let bytes = value.magnitude;
+    let power = bytes.checked_ilog2().unwrap_or(0) / 10;
+    let unit = (power as usize).checked_sub(1);
+    match unit.and_then(|unit| UNITS.get(unit)) {
+        None => {
+            decimal::push(bytes, out);
+            out.push('B');
+        }
+        Some(unit) => {
+            decimal::push(bytes >> (power * 10), out);
+            out.push('.');
+            // The ten bits below decide the decimal; what is below them can't change it when it is cut.
+            let below = bytes >> ((power - 1) * 10) & 1023;
+            decimal::push(below * 10 / 1024, out);
+            out.push_str(unit);
+        }
+    }
+}
+
 /// Decimal with leading zeros up to the place of `place`, a power of ten.
 fn push_padded(n: u64, mut place: u64, out: &mut String) {
     while place > 0 {
@@ -205,7 +250,7 @@ mod tests {
     use crate::names::Passwd;
 
     fn word(kind: Kind, value: impl Into<Whole>) -> Option<String> {
-        let names = Arc::new(Passwd::parse(b"root:x:0:0\n"));
+        let names = Arc::new(Passwd::parse(b"root:x:0:0\n").with_groups(b"wheel:x:10:\n"));
         let mut out = String::new();
         let words = Words::new(names, Arch::X86_64, TimeZone::UTC);
         words.push(kind, value.into(), &mut out).then_some(out)
@@ -232,7 +277,50 @@ mod tests {
         assert_eq!(word(Kind::User, 0_u64), some("root"));
         assert_eq!(word(Kind::User, 1000_u64), some("1000"));
         assert_eq!(word(Kind::User, 1_u64 << 32), some("4294967296"));
+        assert_eq!(word(Kind::Group, 10_u64), some("wheel"));
+        assert_eq!(word(Kind::Group, 0_u64), some("0"));
+        assert_eq!(word(Kind::Signal, 9_u64), some("SIGKILL"));
+        assert_eq!(word(Kind::Signal, 35_u64), some("SIGRTMIN+1"));
+        assert_eq!(word(Kind::Signal, 0_u64), some("0"));
+        assert_eq!(word(Kind::Signal, -9_i64), some("-9"));
+        assert_eq!(word(Kind::Syscall, 257_u64), some("openat"));
+        assert_eq!(word(Kind::Syscall, 1_000_u64), some("1000"));
+        assert_eq!(word(Kind::Syscall, -1_i64), some("-1"));
+        assert_eq!(word(Kind::Capability, 12_u64), some("CAP_NET_ADMIN"));
+        assert_eq!(word(Kind::Capability, 64_u64), some("64"));
+        assert_eq!(
+            word(Kind::Capabilities, 0x21_u64),
+            some("CAP_CHOWN|CAP_KILL")
+        );
+        assert_eq!(word(Kind::Device, 0x80_0001_u64), some("8:1"));
+        assert_eq!(word(Kind::Device, 0xfff_fffff_u64), some("4095:1048575"));
+        assert_eq!(word(Kind::Address, 0x0100_000a_u64), some("10.0.0.1"));
+        assert_eq!(word(Kind::Bool, 0_u64), some("false"));
+        assert_eq!(word(Kind::Bool, -1_i64), some("true"));
         assert_eq!(word(Kind::OpenFlags, 0o101_u64), some("O_WRONLY|O_CREAT"));
+    }
+
+    #[test]
+    fn sizes() {
+        for (bytes, want) in [
+            (0, "0B"),
+            (1_023, "1023B"),
+            (1_024, "1.0KiB"),
+            (4_096, "4.0KiB"),
+            (1_535, "1.4KiB"),
+            (1_536, "1.5KiB"),
+            ((1 << 20) - 1, "1023.9KiB"),
+            (1 << 20, "1.0MiB"),
+            (5 << 29, "2.5GiB"),
+            (u64::MAX, "15.9EiB"),
+        ] {
+            let mut out = String::new();
+            push_bytes(bytes.into(), &mut out);
+            assert_eq!(out, want);
+        }
+        let mut out = String::new();
+        push_bytes((-4_096_i64).into(), &mut out);
+        assert_eq!(out, "-4.0KiB");
     }
 
     #[test]
