@@ -258,6 +258,12 @@ impl Kind {
         self.form() == Form::Name
     }
 
+    /// Whether columns show something else than the plain number.
+    #[must_use]
+    pub fn is_shown_otherwise(self) -> bool {
+        self.form() != Form::Number
+    }
+
     /// How its numbers are shown.
     pub(crate) fn form(self) -> Form {
         match self {

@@ -1,5 +1,6 @@
 //! Reading columns: each loop touches one field of all records.
 
+use super::names::VariantNames;
 use super::origin::Places;
 use super::plan::{Node, Read, width};
 use arrow_array::types::{
@@ -29,8 +30,9 @@ pub(super) fn read(node: &Node, span: &[u8], places: &Places) -> ArrayRef {
         Read::Number {
             size,
             signed,
+            big,
             data_type,
-        } => at.number(*size, *signed, data_type),
+        } => at.number(*size, *signed, *big, data_type),
         Read::Bits {
             shift,
             bits,
@@ -49,6 +51,12 @@ pub(super) fn read(node: &Node, span: &[u8], places: &Places) -> ArrayRef {
                 BooleanBuffer::collect_bool(places.len(), |row| at.load(row, *shift, *bits) != 0);
             Arc::new(BooleanArray::new(values, at.nulls(bytes_of(*shift, *bits))))
         }
+        Read::Name { shift, bits, names } => at.name(*shift, *bits, names),
+        Read::Address {
+            at: place,
+            len,
+            version,
+        } => at.address(*place, *len, *version),
         Read::Text { size } => at.text(*size),
         Read::Bytes { size } => at.bytes(*size),
         Read::List {
@@ -100,20 +108,36 @@ impl At<'_> {
         self.span.get(start..)?.get(..size as usize)
     }
 
-    fn number(&self, size: u32, signed: bool, data_type: &DataType) -> ArrayRef {
-        let buffer = match (size, width(data_type)) {
-            (1, Some(1)) => self.words(u8::from_le_bytes),
-            (2, Some(2)) => self.words(u16::from_le_bytes),
-            (4, Some(4)) => self.words(u32::from_le_bytes),
-            (8, Some(8)) => self.words(u64::from_le_bytes),
-            (1, Some(2)) => self.words(|[byte]| extend(byte.into(), 8, signed) as u16),
-            (1, Some(4)) => self.words(|[byte]| extend(byte.into(), 8, signed) as u32),
-            (1, Some(8)) => self.words(|[byte]| extend(byte.into(), 8, signed)),
-            (2, Some(4)) => {
+    fn number(&self, size: u32, signed: bool, big: bool, data_type: &DataType) -> ArrayRef {
+        let buffer = match (size, width(data_type), big) {
+            (1, Some(1), _) => self.words(u8::from_le_bytes),
+            (2, Some(2), false) => self.words(u16::from_le_bytes),
+            (4, Some(4), false) => self.words(u32::from_le_bytes),
+            (8, Some(8), false) => self.words(u64::from_le_bytes),
+            (2, Some(2), true) => self.words(u16::from_be_bytes),
+            (4, Some(4), true) => self.words(u32::from_be_bytes),
+            (8, Some(8), true) => self.words(u64::from_be_bytes),
+            (1, Some(2), _) => self.words(|[byte]| extend(byte.into(), 8, signed) as u16),
+            (1, Some(4), _) => self.words(|[byte]| extend(byte.into(), 8, signed) as u32),
+            (1, Some(8), _) => self.words(|[byte]| extend(byte.into(), 8, signed)),
+            (2, Some(4), false) => {
                 self.words(|word| extend(u16::from_le_bytes(word).into(), 16, signed) as u32)
             }
-            (2, Some(8)) => self.words(|word| extend(u16::from_le_bytes(word).into(), 16, signed)),
-            (4, Some(8)) => self.words(|word| extend(u32::from_le_bytes(word).into(), 32, signed)),
+            (2, Some(8), false) => {
+                self.words(|word| extend(u16::from_le_bytes(word).into(), 16, signed))
+            }
+            (4, Some(8), false) => {
+                self.words(|word| extend(u32::from_le_bytes(word).into(), 32, signed))
+            }
+            (2, Some(4), true) => {
+                self.words(|word| extend(u16::from_be_bytes(word).into(), 16, signed) as u32)
+            }
+            (2, Some(8), true) => {
+                self.words(|word| extend(u16::from_be_bytes(word).into(), 16, signed))
+            }
+            (4, Some(8), true) => {
+                self.words(|word| extend(u32::from_be_bytes(word).into(), 32, signed))
+            }
             _ => return new_null_array(&data_type.arrow(), self.places.len()), // never planned
         };
         primitive(buffer, data_type, self.places.len(), self.nulls(size))
@@ -149,14 +173,69 @@ impl At<'_> {
     }
 
     /// Bits of one record, without sign.
+    #[inline]
     fn load(&self, row: usize, shift: u32, bits: u32) -> u64 {
+        let mask = u64::MAX >> (64 - bits.clamp(1, 64));
+        if shift + bits <= 64
+            && let Some(word) = self.field(row, 8).and_then(|field| field.first_chunk())
+        {
+            return u64::from_le_bytes(*word) >> shift & mask;
+        }
         let bytes = self.field(row, bytes_of(shift, bits)).unwrap_or_default();
         let mut word = [0; 16];
         for (to, from) in word.iter_mut().zip(bytes) {
             *to = *from;
         }
-        let value = u128::from_le_bytes(word) >> shift;
-        (value & ((1_u128 << bits) - 1)) as u64
+        (u128::from_le_bytes(word) >> shift) as u64 & mask
+    }
+
+    fn name(&self, shift: u32, bits: u32, names: &VariantNames) -> ArrayRef {
+        let rows = self.places.len();
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0_i32);
+        let nulls = self.nulls(bytes_of(shift, bits));
+        let mut data = Vec::with_capacity(rows * names.longest().min(16));
+        for row in 0..rows {
+            if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
+                names.push(self.load(row, shift, bits), &mut data);
+            }
+            offsets.push(offset(data.len()));
+        }
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        Arc::new(BinaryArray::new(offsets, Buffer::from_vec(data), nulls))
+    }
+
+    /// 4 bytes for version 4, which is also the number of the address family 2, 16 for version 6, which is also 10.
+    fn address(&self, place: u32, len: u32, version: Option<(u32, u32)>) -> ArrayRef {
+        let rows = self.places.len();
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0_i32);
+        let mut data = Vec::with_capacity(rows * len as usize);
+        let (place, mut missing) = (place as usize, false);
+        let field = |start: u32, end: u32, place: usize, size: usize| {
+            let (start, room) = self.room(start, end, None)?;
+            let end = place.checked_add(size).filter(|end| *end <= room)?;
+            self.span.get(start..)?.get(place..end)
+        };
+        let mut valid = Vec::with_capacity(rows);
+        for (start, end) in self.places.starts.iter().zip(&self.places.ends) {
+            let len = match version {
+                None => Some(len as usize),
+                Some((place, size)) => match field(*start, *end, place as usize, size as usize) {
+                    Some([4 | 2] | [4 | 2, 0]) => Some(4),
+                    Some([6 | 10] | [6 | 10, 0]) => Some(len as usize),
+                    _ => None,
+                },
+            };
+            let found = len.and_then(|len| field(*start, *end, place, len));
+            data.extend_from_slice(found.unwrap_or_default());
+            missing |= found.is_none();
+            valid.push(found.is_some());
+            offsets.push(offset(data.len()));
+        }
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        let nulls = missing.then(|| NullBuffer::from(valid));
+        Arc::new(BinaryArray::new(offsets, Buffer::from_vec(data), nulls))
     }
 
     /// Where the text or bytes of a record may lie: none when it ends before them.

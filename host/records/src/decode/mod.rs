@@ -8,24 +8,40 @@
 //! | field | column |
 //! |---|---|
 //! | integer, also as a bitfield | integer of the same size and sign |
-//! | enumeration | integer of its size and sign |
+//! | enumeration, also of 64 bits | integer of its size and sign; as text its value's name, or the number without one |
 //! | pointer | u64 |
 //! | `bool`, `float`, `double` | bool, f32, f64 |
 //! | array of `char` | text, up to the first NUL |
 //! | array of `unsigned char` | bytes, all of them |
 //! | other array | list |
 //! | flexible array at the end | the same, up to the end of the record |
-//! | struct by value | struct; anonymous members' fields are its own |
+//! | struct or union by value | struct; anonymous members' fields are its own |
+//! | member of a union, by its name | as above |
+//!
+//! **Byte order.** Integers that the kernel's types call `__be16`, `__be32` or `__be64` are turned around, so that the
+//! column has the number. Others are in the machine's order, unless the kind says otherwise: `port-be` turns a port
+//! around whose C type is silent about its order. An address (`address`) stays in the order of the wire, which is what
+//! its column holds; `address-le` is for one that lies in the record in the machine's order.
+//!
+//! **Kinds that read a field in another way.** `address` takes a struct that has one in it (`struct
+//! gadget_l3endpoint_t`, `union gadget_ip_addr_t`, `struct in6_addr`, or one like them: 16 bytes, perhaps with a
+//! `version` or `family`, after which an address of IPv4 is 4 bytes) and 16 bytes in words; the column is bytes.
+//! `endpoint` takes such a struct with a `port` (`struct gadget_l4endpoint_t`); the column is
+//! `struct<address: bytes, port: u16>`. A kind of numbers makes a list of an array of bytes or characters.
 //!
 //! A value that lies beyond the end of a short record is null. Text that begins inside the record and is cut off by
 //! its end is what is there: programs may submit a record without the unused rest of a long path.
 
 mod columns;
+mod defaults;
+mod meaning;
+mod names;
 mod origin;
 mod plan;
 
+pub use defaults::{DefaultColumn, MAX_COLUMNS, default_columns};
 pub use origin::{OriginError, Picked};
-pub use plan::inferred;
+pub use plan::{inferred, inferred_as};
 
 use arrow_array::ArrayRef;
 use ig_object::btf::Layout;

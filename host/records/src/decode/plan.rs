@@ -1,8 +1,11 @@
 //! From a struct's field to how its column is read.
 
+use super::meaning::{self, How};
+use super::names::VariantNames;
 use super::{DecodeError, FieldSpec};
 use ig_object::btf::{Field, FieldType, Layout};
 use ig_table::DataType;
+use std::sync::Arc;
 
 /// Most values that one record may give to one column, those of nested arrays and structs together; eight
 /// bytes of text count as one.
@@ -18,9 +21,9 @@ pub(super) struct Column {
 }
 
 /// A value, before it is known whether it is wanted so.
-struct Value {
-    data_type: DataType,
-    node: Node,
+pub(super) struct Value {
+    pub(super) data_type: DataType,
+    pub(super) node: Node,
 }
 
 /// How to read a value, from the places that its parent gives.
@@ -37,6 +40,8 @@ pub(super) enum Read {
     Number {
         size: u32,
         signed: bool,
+        /// In the other byte order than the machine's, which is that of the network.
+        big: bool,
         data_type: DataType,
     },
     /// Bits of an integer, `shift` of them after the offset.
@@ -50,6 +55,19 @@ pub(super) enum Read {
     Truth { size: u32 },
     /// True when any of these bits is set.
     TruthBits { shift: u32, bits: u32 },
+    /// The name of an enumeration's value, which is as for `Bits`.
+    Name {
+        shift: u32,
+        bits: u32,
+        names: Arc<VariantNames>,
+    },
+    /// 4 or 16 bytes at `at` as an IP address; which it is says the number at `version`, or `len`.
+    Address {
+        at: u32,
+        len: u32,
+        /// Where it is and how many bytes it has.
+        version: Option<(u32, u32)>,
+    },
     /// Up to the first NUL, at most `size` bytes; none: up to the end of the record.
     Text { size: Option<u32> },
     /// Exactly `size` bytes; none: up to the end of the record.
@@ -69,16 +87,30 @@ pub(super) enum Read {
     },
 }
 
-/// The type of column that a field becomes when the manifest names none.
+/// The type of column that a field becomes when the manifest names neither type nor kind.
 ///
 /// # Errors
 ///
 /// No such field, or one without a value.
 pub fn inferred(layout: &Layout, path: &str) -> Result<DataType, DecodeError> {
+    inferred_as(layout, path, ig_table::Kind::None)
+}
+
+/// The type of column that a field becomes when the manifest names a kind and no type: some kinds need another one
+/// than the field alone would get.
+///
+/// # Errors
+///
+/// No such field, one without a value, or one that cannot be of that kind.
+pub fn inferred_as(
+    layout: &Layout,
+    path: &str,
+    kind: ig_table::Kind,
+) -> Result<DataType, DecodeError> {
     let spec = FieldSpec {
         path: path.to_owned(),
         data_type: None,
-        kind: ig_table::Kind::None,
+        kind,
     };
     Ok(column(layout, &spec)?.data_type)
 }
@@ -94,7 +126,14 @@ pub(super) fn column(layout: &Layout, spec: &FieldSpec) -> Result<Column, Decode
             nearest,
         });
     };
-    let natural = field(found.field, found.bit_offset);
+    let how = How {
+        kind: spec.kind,
+        wanted: spec.data_type.as_ref(),
+    };
+    let natural = match meaning::by_kind(&found, how) {
+        Some(value) => Some(value),
+        None => field(found.field, found.bit_offset, how),
+    };
     let natural = natural.ok_or_else(|| DecodeError::NoValue {
         layout: name(),
         path: path(),
@@ -141,21 +180,21 @@ fn fixed_size(field: &Field) -> Option<u32> {
     (field.bit_size.is_none() && field.size > 0).then_some(field.size)
 }
 
-fn field(field: &Field, bit_offset: u64) -> Option<Value> {
+fn field(field: &Field, bit_offset: u64, how: How<'_>) -> Option<Value> {
     let offset = u32::try_from(bit_offset / 8).ok()?;
     let shift = (bit_offset % 8) as u32;
     if let Some(bits) = field.bit_size {
-        return bitfield(field, offset, shift, bits);
+        return bitfield(field, offset, shift, bits, how);
     }
     // Nothing but a bitfield begins inside of a byte.
     if shift != 0 {
         None
     } else {
-        value(&field.ty, field.size, offset)
+        value(&field.ty, field.size, offset, &field.typedefs, how)
     }
 }
 
-fn bitfield(field: &Field, offset: u32, shift: u32, bits: u32) -> Option<Value> {
+fn bitfield(field: &Field, offset: u32, shift: u32, bits: u32, how: How<'_>) -> Option<Value> {
     if bits == 0 || bits > 64 {
         return None;
     }
@@ -165,6 +204,16 @@ fn bitfield(field: &Field, offset: u32, shift: u32, bits: u32) -> Option<Value> 
             return Some(Value {
                 data_type: DataType::Bool,
                 node: Node { offset, read },
+            });
+        }
+        FieldType::Enum { signed, variants } if how.wanted == Some(&DataType::Text) => {
+            let names = Arc::new(VariantNames::new(variants, bits, *signed));
+            return Some(Value {
+                data_type: DataType::Text,
+                node: Node {
+                    offset,
+                    read: Read::Name { shift, bits, names },
+                },
             });
         }
         FieldType::Int { signed } | FieldType::Enum { signed, .. } => *signed,
@@ -184,12 +233,26 @@ fn bitfield(field: &Field, offset: u32, shift: u32, bits: u32) -> Option<Value> 
     })
 }
 
-fn value(ty: &FieldType, size: u32, offset: u32) -> Option<Value> {
+fn value(
+    ty: &FieldType,
+    size: u32,
+    offset: u32,
+    typedefs: &[String],
+    how: How<'_>,
+) -> Option<Value> {
     let (data_type, read) = match ty {
         FieldType::Int { .. } if size == 16 => (DataType::Bytes, Read::Bytes { size: Some(16) }),
-        FieldType::Int { signed } | FieldType::Enum { signed, .. } => number(size, *signed)?,
-        FieldType::Char => number(size, true)?,
-        FieldType::Pointer => number(8, false)?,
+        FieldType::Enum { signed, variants }
+            if how.wanted == Some(&DataType::Text) && integer(size, *signed).is_some() =>
+        {
+            let (shift, bits) = (0, size * 8);
+            let names = Arc::new(VariantNames::new(variants, bits, *signed));
+            (DataType::Text, Read::Name { shift, bits, names })
+        }
+        FieldType::Int { signed } => number(size, *signed, how.is_big(typedefs))?,
+        FieldType::Enum { signed, .. } => number(size, *signed, false)?,
+        FieldType::Char => number(size, true, false)?,
+        FieldType::Pointer => number(8, false, false)?,
         FieldType::Bool => (DataType::Bool, Read::Truth { size }),
         FieldType::Float => {
             let data_type = match size {
@@ -202,6 +265,7 @@ fn value(ty: &FieldType, size: u32, offset: u32) -> Option<Value> {
                 Read::Number {
                     size,
                     signed: false,
+                    big: false,
                     data_type,
                 },
             )
@@ -215,7 +279,8 @@ fn value(ty: &FieldType, size: u32, offset: u32) -> Option<Value> {
                 }
                 _ if element.size == 0 => return None,
                 _ => {
-                    let item = value(&element.ty, element.size, 0)?;
+                    let typedefs = &element.typedefs;
+                    let item = value(&element.ty, element.size, 0, typedefs, how.of_item())?;
                     let data_type = DataType::List(Box::new(item.data_type));
                     let read = Read::List {
                         len: fixed,
@@ -259,7 +324,7 @@ fn members(layout: &Layout, base: u64, types: &mut Vec<(String, DataType)>, node
             ("", Some(nested)) => members(nested, bit_offset, types, nodes),
             ("", None) => {} // padding
             (name, _) => {
-                if let Some(column) = field(member, bit_offset) {
+                if let Some(column) = field(member, bit_offset, How::PLAIN) {
                     types.push((name.to_owned(), column.data_type));
                     nodes.push(column.node);
                 }
@@ -268,13 +333,14 @@ fn members(layout: &Layout, base: u64, types: &mut Vec<(String, DataType)>, node
     }
 }
 
-fn number(size: u32, signed: bool) -> Option<(DataType, Read)> {
+pub(super) fn number(size: u32, signed: bool, big: bool) -> Option<(DataType, Read)> {
     let data_type = integer(size, signed)?;
     Some((
         data_type.clone(),
         Read::Number {
             size,
             signed,
+            big,
             data_type,
         },
     ))
@@ -307,7 +373,7 @@ pub(super) fn width(data_type: &DataType) -> Option<u32> {
 
 /// The same bytes as another type: a larger integer (the same size may change its sign), bool from an
 /// integer, text and bytes for each other, bytes from anything of a fixed size, and so on inside of lists.
-fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Option<Node> {
+pub(super) fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Option<Node> {
     if natural.data_type == *wanted {
         return Some(natural.node);
     }
@@ -316,12 +382,16 @@ fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Option<Node> 
         (Read::Number { size, .. }, DataType::Bool) if natural.data_type.is_integer() => {
             Read::Truth { size }
         }
-        (Read::Number { size, signed, .. }, wanted)
-            if natural.data_type.is_integer() && wanted.is_integer() && width(wanted)? >= size =>
-        {
+        (
+            Read::Number {
+                size, signed, big, ..
+            },
+            wanted,
+        ) if natural.data_type.is_integer() && wanted.is_integer() && width(wanted)? >= size => {
             Read::Number {
                 size,
                 signed,
+                big,
                 data_type: wanted.clone(),
             }
         }
@@ -340,10 +410,13 @@ fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Option<Node> 
             signed,
             data_type: wanted.clone(),
         },
-        (Read::Truth { size }, wanted) if wanted.is_integer() && width(wanted)? >= size => {
+        (Read::Truth { size }, wanted)
+            if wanted.is_integer() && integer(size, false).is_some() && width(wanted)? >= size =>
+        {
             Read::Number {
                 size,
                 signed: false,
+                big: false,
                 data_type: wanted.clone(),
             }
         }
@@ -379,6 +452,7 @@ fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Option<Node> 
             let read = Read::Number {
                 size: 1,
                 signed: false,
+                big: false,
                 data_type: (**inner).clone(),
             };
             let item = Box::new(Node { offset: 0, read });
@@ -408,6 +482,8 @@ impl Node {
                 .iter()
                 .fold(1, |sum, field| field.weight().saturating_add(sum)),
             Read::Text { size } | Read::Bytes { size } => u64::from(size.unwrap_or(64)) / 8 + 1,
+            Read::Name { names, .. } => names.longest() as u64 / 8 + 1,
+            Read::Address { .. } => 2,
             _ => 1,
         }
     }

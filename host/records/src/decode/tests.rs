@@ -1,3 +1,7 @@
+mod any;
+mod gadgets;
+mod meaning;
+
 use super::*;
 use crate::span::{self, DISCARD};
 use arrow_array::cast::AsArray;
