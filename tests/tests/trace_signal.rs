@@ -27,7 +27,7 @@ fn traced(more: &[&str], script: &str) -> (Vec<u64>, Vec<Value>, Finished) {
 fn sent(rows: &[Value], by: u64) -> Vec<[u64; 3]> {
     rows.iter()
         .filter(|row| row["pid"] == by)
-        .map(|row| ["signal", "target", "result"].map(|name| row[name].as_u64().expect(name)))
+        .map(|row| ["signal_raw", "target", "result"].map(|name| row[name].as_u64().expect(name)))
         .collect()
 }
 
@@ -42,7 +42,7 @@ fn a_signal_has_its_sender_its_number_and_its_receiver() {
     };
     let row = rows
         .iter()
-        .find(|row| row["signal"] == 10)
+        .find(|row| row["signal_raw"] == 10)
         .unwrap_or_else(|| panic!("no SIGUSR1 in {rows:#?}"));
     assert_eq!(row["comm"], "sh");
     assert_eq!(row["pid"], shell);
@@ -57,7 +57,7 @@ fn a_signal_has_its_sender_its_number_and_its_receiver() {
         .iter()
         .find(|row| row["pid"] == child)
         .unwrap_or_else(|| panic!("no SIGCHLD in {rows:#?}"));
-    assert_eq!(end["signal"], 17);
+    assert_eq!(end["signal"], "SIGCHLD");
     assert_eq!(end["target"], shell);
     assert_eq!(end["code"], 2); // CLD_KILLED
     // Nothing but what was asked for, and all of that.
@@ -113,7 +113,7 @@ fn what_became_of_a_signal_is_told() {
 fn senders_can_be_narrowed() {
     let script = "trap : USR1; echo ids $$; kill -USR1 $$; sh -c 'kill -USR1 $PPID'; :";
     let (ids, rows, _) = traced(&[], script);
-    let usr1 = |rows: &[Value]| rows.iter().filter(|row| row["signal"] == 10).count();
+    let usr1 = |rows: &[Value]| rows.iter().filter(|row| row["signal_raw"] == 10).count();
     assert_eq!(usr1(&rows), 2, "{rows:#?}");
     assert_eq!(sent(&rows, ids[0])[0], [10, ids[0], 0]);
     let (_, rows, _) = traced(&["--comm", "nobody"], script);

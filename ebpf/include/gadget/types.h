@@ -20,7 +20,7 @@
 
 typedef __u64 gadget_mntns_id; /* [mount-ns] inode number of a mount namespace; reused by the kernel at once */
 typedef __u64 gadget_cgroup_id; /* [cgroup] id of a cgroup (v2 hierarchy); not reused */
-typedef __u32 gadget_netns_id; /* inode number of a network namespace */
+typedef __u32 gadget_netns_id; /* [net-ns] inode number of a network namespace */
 typedef __u32 gadget_pid; /* [pid] process id, in the initial pid namespace */
 typedef __u32 gadget_tid; /* [tid] thread id */
 typedef __u32 gadget_ppid; /* [pid] process id of the parent */
@@ -33,13 +33,13 @@ typedef char gadget_pcomm; /* comm of the parent */
 
 typedef __u64 gadget_timestamp; /* [timestamp] bpf_ktime_get_boot_ns() */
 typedef __u64 gadget_duration; /* [duration] nanoseconds */
-typedef __u64 gadget_bytes;
+typedef __u64 gadget_bytes; /* [bytes] a size */
 
 /* ---- words ---- */
 
 typedef __u32 gadget_errno; /* [errno] positive; 0 is success */
-typedef __u32 gadget_signal;
-typedef __u64 gadget_syscall; /* number of a system call on this architecture */
+typedef __u32 gadget_signal; /* [signal] its number */
+typedef __u64 gadget_syscall; /* [syscall] number of a system call on this architecture */
 typedef __u32 gadget_file_flags; /* [open-flags] flags of open(2) */
 typedef __u32 gadget_file_mode; /* [file-mode] permission bits, and type bits if any */
 typedef __u32 gadget_kernel_stack; /* id from bpf_get_stackid */

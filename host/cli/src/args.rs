@@ -3,6 +3,7 @@
 use crate::{completion, doctor, man, units, version};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ig_engine::manifest::{Manifest, ParamType};
+use ig_engine::output::{Column, Table};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -256,7 +257,7 @@ fn run() -> Command {
 }
 
 /// `run` with the parameters and the columns of one gadget.
-pub fn run_with(manifest: &Manifest) -> Command {
+pub fn run_with(manifest: &Manifest, tables: &[Table]) -> Command {
     let mut command = run().display_name(format!("ig run {}", manifest.name));
     if !manifest.description.is_empty() {
         command = command.about(manifest.description.clone());
@@ -286,7 +287,7 @@ pub fn run_with(manifest: &Manifest) -> Command {
         };
         command = command.arg(arg.help(help));
     }
-    command.after_help(columns(manifest))
+    command.after_help(columns(tables))
 }
 
 /// The id of a parameter's flag: apart from the host's own, whatever its name.
@@ -294,14 +295,14 @@ fn param_id(name: &str) -> String {
     format!("param {name}")
 }
 
-fn columns(manifest: &Manifest) -> String {
+fn columns(tables: &[Table]) -> String {
     let mut text = String::new();
-    for table in &manifest.tables {
+    for table in tables {
         text.push_str(&format!(
             "Columns of {} (hidden ones in brackets):\n",
             table.name
         ));
-        let name = |c: &ig_engine::manifest::Column| {
+        let name = |c: &Column| {
             if c.hidden {
                 format!("[{}]", c.name)
             } else {

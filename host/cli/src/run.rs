@@ -30,7 +30,8 @@ pub fn main(args: &[OsString]) -> Result<u8, Failure> {
     };
     let bundle = open(&path)?;
     // The gadget's own parameters stand beside the host's flags, so one definition parses, refuses and explains all.
-    let matches = args::run_with(&bundle.manifest).get_matches_from(
+    let tables = ig_engine::columns::tables(&bundle).map_err(refusal)?;
+    let matches = args::run_with(&bundle.manifest, &tables).get_matches_from(
         std::iter::once(OsString::from("ig run")).chain(after_run.iter().cloned()),
     );
     start(bundle, &matches)

@@ -1,5 +1,6 @@
 //! One running gadget: kernel to sandbox to table, and the ledgers.
 
+pub mod columns;
 pub mod command;
 pub mod doctor;
 mod guest;
@@ -22,4 +23,5 @@ pub mod bundle {
 pub mod output {
     pub use ig_table::columns::{TerminalOptions, TerminalSize};
     pub use ig_table::output::Format;
+    pub use ig_table::{Column, Table};
 }

@@ -1,6 +1,7 @@
 //! What a run is going to do, decided before anything happens: checked manifest, wanted columns, values for the
 //! kernel side.
 
+use crate::columns;
 use crate::options::{OutputOptions, RunError, Target};
 use ig_bundle::Bundle;
 use ig_bundle::manifest::{
@@ -79,7 +80,10 @@ impl Plan {
     ) -> Result<Self, RunError> {
         let manifest = &bundle.manifest;
         let refused = |e: &dyn std::fmt::Display| RunError::Refused(e.to_string());
-        let resolved = bundle.resolve(object).map_err(|e| refused(&e))?;
+        let mut resolved = bundle.resolve(object).map_err(|e| refused(&e))?;
+        for table in &mut resolved.tables {
+            columns::complete(table, &resolved.sources);
+        }
         if bundle.component.is_none() {
             manifest.check_without_guest().map_err(|e| refused(&e))?;
         }

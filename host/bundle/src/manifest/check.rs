@@ -141,10 +141,13 @@ fn tables(manifest: &Manifest, problems: &mut Problems<'_>) {
                 format!("there is no source `{source}`{near}"),
             );
         }
-        if table.columns.is_empty() {
+        if table.columns.is_empty() && manifest.source_of(table).is_none() {
             problems.add(
-                &format!("{path}.columns"),
-                format!("the table `{}` needs at least one column", table.name),
+                &path,
+                format!(
+                    "the table `{}` needs columns, or a `source` whose fields are its columns",
+                    table.name
+                ),
             );
         }
         too_many(&format!("{path}.columns"), table.columns.len(), problems);

@@ -109,7 +109,8 @@ pub struct Table {
     /// from no record: sums, for example.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The columns, in the order in which they are shown.
+    /// The columns, in the order in which they are shown. Without any, every field of the source's struct is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Column>,
 }
 
@@ -327,15 +328,16 @@ impl Manifest {
 
 impl Manifest {
     /// The index in `sources` of the source whose records a table's rows come from: the one that it names, or the only
-    /// one there is when some column is a field. None when its rows come from no record.
+    /// one there is when some column is a field or none is declared. None when its rows come from no record.
     #[must_use]
     pub fn source_of(&self, table: &Table) -> Option<usize> {
         match &table.source {
             Some(name) => self.sources.iter().position(|source| source.name == *name),
-            None if self.sources.len() == 1 && table.columns.iter().any(|c| c.field.is_some()) => {
-                Some(0)
+            None => {
+                let decoded =
+                    table.columns.is_empty() || table.columns.iter().any(|c| c.field.is_some());
+                (self.sources.len() == 1 && decoded).then_some(0)
             }
-            None => None,
         }
     }
 

@@ -286,7 +286,7 @@ impl Manifest {
                 columns: Vec::new(),
             },
             mode: table.mode,
-            source: None,
+            source: source.filter(|_| table.columns.is_empty()),
             columns: Vec::new(),
             enables: Vec::new(),
         };

@@ -5,6 +5,7 @@ use ig_table::{DataType, Kind};
 
 /// The typedefs that have a kind. Those of `gadget/types.h` that are not here are shown by their type.
 const KINDS: &[(&str, Kind)] = &[
+    ("gadget_bytes", Kind::Bytes),
     ("gadget_cgroup_id", Kind::Cgroup),
     ("gadget_duration", Kind::Duration),
     ("gadget_errno", Kind::Errno),
@@ -12,8 +13,11 @@ const KINDS: &[(&str, Kind)] = &[
     ("gadget_file_mode", Kind::FileMode),
     ("gadget_gid", Kind::Gid),
     ("gadget_mntns_id", Kind::MountNs),
+    ("gadget_netns_id", Kind::NetNs),
     ("gadget_pid", Kind::Pid),
     ("gadget_ppid", Kind::Pid),
+    ("gadget_signal", Kind::Signal),
+    ("gadget_syscall", Kind::Syscall),
     ("gadget_tid", Kind::Tid),
     ("gadget_timestamp", Kind::Timestamp),
     ("gadget_uid", Kind::Uid),
