@@ -16,7 +16,8 @@
 //!
 //! A value that can't be cut and is wider than its column moves what follows to the right; the next
 //! column that can be cut takes that up. After a resize the widths are fitted anew at the next batch.
-//! The header is printed once, before the first row, and never again.
+//! The header is printed once, before the first row, and never again (in each file of its own, where
+//! files rotate).
 //!
 //! **Not on a terminal** nothing is cut, the last column is not padded, and nothing is coloured.
 //!
@@ -146,6 +147,12 @@ impl ColumnsWriter {
     #[must_use]
     pub fn header_is_due(&self) -> bool {
         self.header_is_due
+    }
+
+    /// The next write begins with the header, for a file of its own. Its first batch may widen
+    /// columns again.
+    pub(crate) fn begin_file(&mut self) {
+        self.header_is_due = true;
     }
 
     /// Adds a line for each row at the end of `out`; before the first one the header.

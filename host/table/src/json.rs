@@ -17,6 +17,7 @@ mod line;
 mod pretty;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tokens;
 
 use crate::cells::{Cells, Values, Wholes, items};
 use crate::kinds::words::{Whole, Words};

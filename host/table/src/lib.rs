@@ -1,14 +1,18 @@
 //! Tables of typed columns: schema, kinds, formatting, sinks.
 //!
 //! Data goes one way through this crate: buffers that a guest emitted, or arrays that a decoder
-//! made, become [`Rows`] of a [`Table`]; rows become lines of text ([`columns`], [`json`]); lines
+//! made, become [`Rows`] of a [`Table`]; rows become bytes of
+//! a format ([`columns`], [`json`], [`csv`], [`yaml`], [`arrow_stream`], [`parquet_file`]); bytes
 //! leave through [`output`], which never makes the sender wait.
 //!
 //! Nothing here needs privileges or the kernel, and nothing here is unsafe code.
 
+pub mod arrow_stream;
+mod batches;
 pub mod buffers;
 mod cells;
 pub mod columns;
+pub mod csv;
 mod decimal;
 pub mod filter;
 pub mod frames;
@@ -16,10 +20,12 @@ pub mod json;
 pub mod kinds;
 pub mod names;
 pub mod output;
+pub mod parquet_file;
 pub mod schema;
 pub mod select;
 pub mod text;
 mod time;
+pub mod yaml;
 
 pub use columns::{TerminalOptions, TerminalSize};
 pub use filter::{Filter, FilterError};
@@ -28,3 +34,6 @@ pub use kinds::words::Words;
 pub use kinds::{Kind, parse_word};
 pub use output::{Format, LossReason, Output, OutputLedger, OutputOptions, QueueLimits};
 pub use schema::{Column, DataType, Rows, RowsError, Table};
+
+#[cfg(test)]
+mod sample;

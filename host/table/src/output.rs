@@ -1,73 +1,41 @@
-//! Rows leave through a thread of their own.
+//! Rows leave through a thread of their own, in a [`Format`], to a stream or to files; to several
+//! places at once as [`Outputs`], with a thread each.
 //!
 //! [`Output::push`] puts rows into a bounded queue and never waits: when the reader is too slow the
 //! queue fills, and what does not fit is counted as lost. The thread turns rows into bytes and
 //! writes them. Every row pushed ends up in the [`OutputLedger`] exactly once, as written or as lost
 //! by a reason; a row counts as written when all of its bytes were taken by the write call.
 
+mod encoder;
+mod file;
+mod format;
+#[cfg(test)]
+mod format_tests;
 mod queue;
+mod several;
+mod target;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::columns::{ColumnsWriter, TerminalOptions};
-use crate::json::JsonWriter;
+use crate::columns::TerminalOptions;
 use crate::kinds::words::Words;
 use crate::schema::{Rows, Table};
-use queue::{Next, Queue};
+use encoder::Encoder;
+use queue::Queue;
+use target::Target;
+use writer::Writer;
 
-/// How rows are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// Aligned columns under a header: module [`crate::columns`].
-    #[default]
-    Columns,
-    /// An object a line: module [`crate::json`].
-    Json,
-    /// The same, indented.
-    JsonPretty,
-}
-
-impl Format {
-    /// Every format.
-    pub const ALL: [Self; 3] = [Self::Columns, Self::Json, Self::JsonPretty];
-
-    /// Its name after `-o`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Columns => "columns",
-            Self::Json => "json",
-            Self::JsonPretty => "jsonpretty",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// No format has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no output format is named {0:?}; formats are columns, json, jsonpretty")]
-pub struct FormatError(pub String);
-
-impl std::str::FromStr for Format {
-    type Err = FormatError;
-
-    fn from_str(text: &str) -> Result<Self, FormatError> {
-        let found = Self::ALL.into_iter().find(|format| format.as_str() == text);
-        found.ok_or_else(|| FormatError(text.to_owned()))
-    }
-}
+pub use file::{FileError, FileOptions};
+pub use format::{Format, FormatError, OutputSpec, OutputSpecError};
+pub use several::Outputs;
 
 /// How much may wait for a slow reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,29 +160,25 @@ impl Output {
     /// # Errors
     /// When no thread can be started.
     pub fn start(options: OutputOptions, out: Box<dyn Write + Send>) -> io::Result<Self> {
-        let OutputOptions {
-            format,
-            table,
-            selected,
-            words,
-            terminal,
-            limits,
-        } = options;
-        let queue = Arc::new(Queue::new(limits));
-        let encoder = match format {
-            Format::Columns => Encoder::Columns(Box::new(ColumnsWriter::new(
-                &table, &selected, words, terminal,
-            ))),
-            Format::Json => Encoder::Json(Box::new(JsonWriter::new(&table, &selected, words))),
-            Format::JsonPretty => {
-                Encoder::JsonPretty(Box::new(JsonWriter::pretty(&table, &selected, words)))
-            }
-        };
-        let writer = Writer {
-            queue: Arc::clone(&queue),
-            encoder,
-            out,
-        };
+        Self::spawn(&options, Target::Stream(out))
+    }
+
+    /// Starts the thread that writes to a file, or to several one after the other. The first one is
+    /// opened here, so that what can't be written is an error now.
+    ///
+    /// A file has its name when it is complete, never before: see [`FileOptions`]. Of a format that
+    /// is of use only as a whole (Parquet), rows count as written when their file is complete.
+    ///
+    /// # Errors
+    /// When the file can't be made, or no thread can be started.
+    pub fn to_file(options: OutputOptions, file: FileOptions) -> Result<Self, FileError> {
+        let target = file::open(file, options.format.is_of_use_in_part())?;
+        Self::spawn(&options, target).map_err(FileError::Thread)
+    }
+
+    fn spawn(options: &OutputOptions, target: Target) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(options.limits));
+        let writer = Writer::new(Arc::clone(&queue), Encoder::new(options), target);
         let thread = thread::Builder::new()
             .name("ig-output".to_owned())
             .spawn(|| writer.run())?;
@@ -227,6 +191,11 @@ impl Output {
     /// Hands rows over. Never waits: when they don't fit, all of them are counted as lost.
     pub fn push(&self, rows: Rows) {
         self.queue.push(rows);
+    }
+
+    /// Lets the thread end once it has written what waits; nothing may be pushed any more.
+    fn end(&self) {
+        self.queue.end();
     }
 
     /// Whether nothing more can be written, because the reader went away or writing failed.
@@ -262,143 +231,6 @@ impl Output {
 impl Drop for Output {
     /// Lets the thread end once it has written what waits; does not wait for it.
     fn drop(&mut self) {
-        self.queue.end();
-    }
-}
-
-#[derive(Debug)]
-enum Encoder {
-    Columns(Box<ColumnsWriter>),
-    Json(Box<JsonWriter>),
-    JsonPretty(Box<JsonWriter>),
-}
-
-impl Encoder {
-    fn write(&mut self, rows: &Rows, out: &mut Vec<u8>) {
-        match self {
-            Self::Columns(writer) => writer.write(rows, out),
-            Self::Json(writer) | Self::JsonPretty(writer) => writer.write(rows, out),
-        }
-    }
-
-    /// How many rows end in the first `taken` bytes of a chunk.
-    ///
-    /// No format lets a line break into a value, so line breaks count rows; `header`: the chunk
-    /// begins with a line that is no row.
-    fn whole_rows(&self, taken: &[u8], header: bool) -> u64 {
-        let lines = taken
-            .split_inclusive(|byte| *byte == b'\n')
-            .filter(|line| line.ends_with(b"\n"));
-        match self {
-            Self::Columns(_) => lines.skip(usize::from(header)).count() as u64,
-            Self::Json(_) => lines.count() as u64,
-            // Only an object that is a row ends, or is empty, at the start of a line.
-            Self::JsonPretty(_) => lines
-                .filter(|line| matches!(line, [b'}', ..] | [b'{', b'}', ..]))
-                .count() as u64,
-        }
-    }
-
-    fn header_is_due(&self) -> bool {
-        matches!(self, Self::Columns(writer) if writer.header_is_due())
-    }
-}
-
-struct Writer {
-    queue: Arc<Queue>,
-    encoder: Encoder,
-    out: Box<dyn Write + Send>,
-}
-
-impl Drop for Writer {
-    /// However the thread ends, nobody waits for it any longer.
-    fn drop(&mut self) {
-        self.queue.done();
-    }
-}
-
-/// Bytes gathered before a write: what a pipe holds.
-const CHUNK: usize = 64 << 10;
-
-/// A write call that takes this long was blocked.
-const BLOCKED: Duration = Duration::from_millis(1);
-
-impl Writer {
-    fn run(mut self) {
-        let mut chunk = Vec::with_capacity(2 * CHUNK);
-        let mut header = false;
-        let mut in_chunk = 0_u64;
-        loop {
-            // With something in hand, only look: what is there is flushed before waiting.
-            match self.queue.next(in_chunk == 0) {
-                Next::Rows(rows) => {
-                    if in_chunk == 0 {
-                        chunk.clear();
-                        header = self.encoder.header_is_due();
-                    }
-                    self.encoder.write(&rows, &mut chunk);
-                    in_chunk += rows.len as u64;
-                    if chunk.len() < CHUNK {
-                        continue;
-                    }
-                }
-                Next::Nothing => {}
-                Next::End => break,
-            }
-            if in_chunk > 0 && !self.flush(&chunk, header, in_chunk) {
-                break;
-            }
-            in_chunk = 0;
-        }
-    }
-
-    /// Writes a chunk; false when writing failed and the thread is to end.
-    fn flush(&mut self, chunk: &[u8], header: bool, rows: u64) -> bool {
-        let Self {
-            queue,
-            encoder,
-            out,
-        } = self;
-        let mut taken = 0;
-        let mut counted = 0;
-        while let Some(rest) = chunk.get(taken..).filter(|rest| !rest.is_empty()) {
-            let start = Instant::now();
-            let result = out.write(rest);
-            let time = start.elapsed();
-            let blocked = if time >= BLOCKED {
-                time
-            } else {
-                Duration::ZERO
-            };
-            let error = match result {
-                Ok(0) => io::Error::from(io::ErrorKind::WriteZero),
-                Ok(n) => {
-                    taken = (taken + n).min(chunk.len());
-                    // Counting lines is for the rare chunk that goes in pieces.
-                    let whole = if taken == chunk.len() {
-                        rows
-                    } else {
-                        encoder.whole_rows(chunk.get(..taken).unwrap_or_default(), header)
-                    };
-                    if !queue.wrote(whole - counted, blocked) {
-                        return false;
-                    }
-                    counted = whole;
-                    continue;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => error,
-            };
-            queue.fail(LossReason::of(&error), &error, blocked);
-            return false;
-        }
-        // A `BufWriter` would keep bytes back; nothing is kept by a file or a pipe.
-        match out.flush() {
-            Ok(()) => true,
-            Err(error) => {
-                queue.fail(LossReason::of(&error), &error, Duration::ZERO);
-                false
-            }
-        }
+        self.end();
     }
 }

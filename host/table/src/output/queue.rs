@@ -1,7 +1,6 @@
 //! The bounded queue between those who make rows and the thread that writes them.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,7 +60,7 @@ enum Sleep {
 /// What the writer is to do.
 pub(super) enum Next {
     Rows(Rows),
-    /// Nothing waits now.
+    /// Nothing waits now, or it is the time that was given.
     Nothing,
     /// Nothing waits, and nothing will come.
     End,
@@ -127,8 +126,9 @@ impl Queue {
         }
     }
 
-    /// The next rows. With `wait`, waits until there are some, or until nothing will come.
-    pub(super) fn next(&self, wait: bool) -> Next {
+    /// The next rows. With `wait`, waits until there are some, until nothing will come, or until
+    /// `due`.
+    pub(super) fn next(&self, wait: bool, due: Option<Instant>) -> Next {
         let mut state = self.lock();
         loop {
             if let Some((rows, bytes)) = state.waiting.pop_front() {
@@ -144,16 +144,26 @@ impl Queue {
             if state.ending {
                 return Next::End;
             }
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Next::Nothing;
+            }
             let busy = std::mem::take(&mut state.taken) >= BUSY_ROWS;
-            state = if busy {
-                state.writer = Sleep::Napping;
-                let napped = self.work.wait_timeout(state, NAP);
-                napped.unwrap_or_else(PoisonError::into_inner).0
+            let (writer, time) = if busy {
+                (Sleep::Napping, Some(left.map_or(NAP, |left| left.min(NAP))))
             } else {
-                state.writer = Sleep::Asleep;
-                self.work
+                (Sleep::Asleep, left)
+            };
+            state.writer = writer;
+            state = match time {
+                Some(time) => {
+                    let napped = self.work.wait_timeout(state, time);
+                    napped.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self
+                    .work
                     .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner)
+                    .unwrap_or_else(PoisonError::into_inner),
             };
             state.writer = Sleep::Awake;
         }
@@ -177,11 +187,11 @@ impl Queue {
     }
 
     /// Ends writing: everything pushed and not counted yet, and everything to come, is lost.
-    pub(super) fn fail(&self, reason: LossReason, error: &io::Error, blocked: Duration) {
+    pub(super) fn fail(&self, reason: LossReason, error: String, blocked: Duration) {
         let mut state = self.lock();
         state.ledger.blocked_ns += nanoseconds(blocked);
         if state.failed.is_none() {
-            state.ledger.error = Some(error.to_string());
+            state.ledger.error = Some(error);
             state.close(reason);
             self.closed.store(true, Ordering::Release);
         }

@@ -6,10 +6,11 @@ use std::sync::{Condvar, Mutex};
 
 use arrow_array::{ArrayRef, UInt32Array};
 
+use super::writer::CHUNK;
 use super::*;
 use crate::{Column, DataType, Kind};
 
-fn table() -> Arc<Table> {
+pub(super) fn table() -> Arc<Table> {
     Arc::new(Table {
         name: "t".to_owned(),
         description: String::new(),
@@ -25,28 +26,35 @@ fn table() -> Arc<Table> {
 }
 
 /// Rows numbered from `first`; each is `{"n":NNNNNN}` and a line break, 13 bytes.
-fn rows(table: &Arc<Table>, first: u32, len: usize) -> Rows {
+pub(super) fn rows(table: &Arc<Table>, first: u32, len: usize) -> Rows {
     let values = UInt32Array::from_iter_values((first..).take(len));
     let array: ArrayRef = Arc::new(values);
     Rows::new(Arc::clone(table), vec![Some(array)], len, 0).unwrap()
 }
 
-const FIRST: u32 = 100_000;
+pub(super) const FIRST: u32 = 100_000;
 const ROW: usize = "{\"n\":100000}\n".len();
 
-fn start(format: Format, limits: QueueLimits, out: impl Write + Send + 'static) -> Output {
-    let options = OutputOptions {
+pub(super) fn start(
+    format: Format,
+    limits: QueueLimits,
+    out: impl Write + Send + 'static,
+) -> Output {
+    Output::start(options(format, limits), Box::new(out)).unwrap()
+}
+
+pub(super) fn options(format: Format, limits: QueueLimits) -> OutputOptions {
+    OutputOptions {
         format,
         table: table(),
         selected: vec![0],
         words: Words::fixed(),
         terminal: TerminalOptions::default(),
         limits,
-    };
-    Output::start(options, Box::new(out)).unwrap()
+    }
 }
 
-fn lost(ledger: &OutputLedger) -> Vec<(LossReason, u64)> {
+pub(super) fn lost(ledger: &OutputLedger) -> Vec<(LossReason, u64)> {
     ledger
         .lost
         .iter()
@@ -54,38 +62,38 @@ fn lost(ledger: &OutputLedger) -> Vec<(LossReason, u64)> {
         .collect()
 }
 
-fn assert_exact(ledger: &OutputLedger, pushed: u64) {
+pub(super) fn assert_exact(ledger: &OutputLedger, pushed: u64) {
     assert_eq!(ledger.pushed, pushed);
     assert_eq!(ledger.written + ledger.lost_rows(), pushed, "{ledger:?}");
 }
 
 /// Keeps what it is given, after a script: how each write call ends.
 #[derive(Clone, Default)]
-struct Sink {
-    state: Arc<(Mutex<SinkState>, Condvar)>,
+pub(super) struct Sink {
+    pub(super) state: Arc<(Mutex<SinkState>, Condvar)>,
 }
 
 #[derive(Default)]
-struct SinkState {
-    bytes: Vec<u8>,
+pub(super) struct SinkState {
+    pub(super) bytes: Vec<u8>,
     /// Length of each write call.
-    calls: Vec<usize>,
+    pub(super) calls: Vec<usize>,
     /// Bytes that a call takes at most; 0: any.
-    most: usize,
+    pub(super) most: usize,
     /// After this many bytes calls fail.
-    fail_at: Option<(usize, i32)>,
+    pub(super) fail_at: Option<(usize, i32)>,
     /// Calls wait while this is set.
-    held: bool,
-    waiting: bool,
+    pub(super) held: bool,
+    pub(super) waiting: bool,
 }
 
 impl Sink {
-    fn with(&self, change: impl FnOnce(&mut SinkState)) {
+    pub(super) fn with(&self, change: impl FnOnce(&mut SinkState)) {
         change(&mut self.state.0.lock().unwrap());
         self.state.1.notify_all();
     }
 
-    fn wait_until(&self, reached: impl Fn(&SinkState) -> bool) {
+    pub(super) fn wait_until(&self, reached: impl Fn(&SinkState) -> bool) {
         let state = self.state.0.lock().unwrap();
         drop(
             self.state
@@ -95,7 +103,7 @@ impl Sink {
         );
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.state.0.lock().unwrap().bytes.clone()).unwrap()
     }
 }
@@ -129,8 +137,8 @@ impl Write for Sink {
     }
 }
 
-const EIO: i32 = 5;
-const ENOSPC: i32 = 28;
+pub(super) const EIO: i32 = 5;
+pub(super) const ENOSPC: i32 = 28;
 const EPIPE: i32 = 32;
 
 #[test]
@@ -309,7 +317,7 @@ fn a_closed_pipe_ends_it() {
 
 /// Fails after `at` bytes of the first chunk, of which `most` are taken a call, and gives what was
 /// written and lost of 100 rows.
-fn fails_at(format: Format, at: usize, most: usize, errno: i32) -> OutputLedger {
+pub(super) fn fails_at(format: Format, at: usize, most: usize, errno: i32) -> OutputLedger {
     let sink = Sink::default();
     sink.with(|state| {
         state.most = most;
@@ -320,7 +328,7 @@ fn fails_at(format: Format, at: usize, most: usize, errno: i32) -> OutputLedger 
     output.push(rows(&table(), FIRST + 60, 40));
     let ledger = output.finish(None);
     assert_exact(&ledger, 100);
-    assert_eq!(sink.text().len(), at);
+    assert_eq!(sink.state.0.lock().unwrap().bytes.len(), at);
     ledger
 }
 
@@ -450,15 +458,4 @@ fn blocked_time_is_counted() {
     sink.with(|state| state.held = false);
     let ledger = output.finish(None);
     assert!(ledger.blocked_ns >= 1_000_000, "{}", ledger.blocked_ns);
-}
-
-#[test]
-fn formats_have_names() {
-    for format in Format::ALL {
-        assert_eq!(format.as_str().parse(), Ok(format));
-    }
-    assert_eq!(
-        "yaml".parse::<Format>().unwrap_err().to_string(),
-        "no output format is named \"yaml\"; formats are columns, json, jsonpretty"
-    );
 }

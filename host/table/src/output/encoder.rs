@@ -1,0 +1,210 @@
+//! Rows as bytes of any format, and where in them rows end.
+
+use std::sync::Arc;
+
+use super::{Format, OutputOptions};
+use crate::arrow_stream::ArrowStreamWriter;
+use crate::columns::ColumnsWriter;
+use crate::csv::{self, CsvWriter};
+use crate::json::JsonWriter;
+use crate::parquet_file::ParquetWriter;
+use crate::schema::Rows;
+use crate::yaml::{self, YamlWriter};
+
+/// Bytes of a format, made in chunks: each begins where the last one ended.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    writer: Kind,
+    /// The chunk begins with a line that is no row.
+    header: bool,
+    /// Where in the chunk the rows of a batch end, where no look at the bytes tells.
+    ends: Vec<(usize, u64)>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Columns(Box<ColumnsWriter>),
+    Json(Box<JsonWriter>),
+    JsonPretty(Box<JsonWriter>),
+    Yaml(Box<YamlWriter>),
+    Csv(Box<CsvWriter>),
+    Arrow(Box<ArrowStreamWriter>),
+    Parquet(Box<ParquetWriter>),
+    None,
+}
+
+/// Why rows can't be made bytes: a fault of ours, not of the reader.
+#[derive(Debug)]
+pub(super) struct EncodeError(pub(super) String);
+
+impl<E: std::error::Error> From<E> for EncodeError {
+    fn from(error: E) -> Self {
+        Self(format!("rows can't be encoded: {error}"))
+    }
+}
+
+/// What of a chunk is whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Whole {
+    pub(super) rows: u64,
+    /// Bytes up to the end of the last whole row.
+    pub(super) bytes: usize,
+}
+
+impl Encoder {
+    pub(super) fn new(options: &OutputOptions) -> Self {
+        let OutputOptions {
+            format,
+            table,
+            selected,
+            words,
+            terminal,
+            limits: _,
+        } = options;
+        let words = words.clone();
+        let writer = match format {
+            Format::Columns => Kind::Columns(Box::new(ColumnsWriter::new(
+                table,
+                selected,
+                words,
+                terminal.clone(),
+            ))),
+            Format::Json => Kind::Json(Box::new(JsonWriter::new(table, selected, words))),
+            Format::JsonPretty => {
+                Kind::JsonPretty(Box::new(JsonWriter::pretty(table, selected, words)))
+            }
+            Format::Yaml => Kind::Yaml(Box::new(YamlWriter::new(table, selected, words))),
+            Format::Csv => Kind::Csv(Box::new(CsvWriter::new(
+                &Arc::clone(table),
+                selected,
+                words,
+                terminal.size.is_some(),
+            ))),
+            Format::Arrow => Kind::Arrow(Box::new(ArrowStreamWriter::new(table, selected))),
+            Format::Parquet => Kind::Parquet(Box::new(ParquetWriter::new(table, selected))),
+            Format::None => Kind::None,
+        };
+        Self {
+            writer,
+            header: false,
+            ends: Vec::new(),
+        }
+    }
+
+    /// Begins a file or stream: adds what stands before any row.
+    pub(super) fn begin(&mut self, chunk: &mut Vec<u8>) -> Result<(), EncodeError> {
+        match &mut self.writer {
+            // The header waits for the first rows: they decide how wide columns are.
+            Kind::Columns(writer) => writer.begin_file(),
+            Kind::Csv(writer) => writer.header(chunk),
+            Kind::Arrow(writer) => writer.begin(chunk)?,
+            Kind::Parquet(writer) => writer.begin()?,
+            Kind::Json(_) | Kind::JsonPretty(_) | Kind::Yaml(_) | Kind::None => {}
+        }
+        Ok(())
+    }
+
+    /// Adds rows to a chunk, or keeps them.
+    pub(super) fn write(&mut self, rows: &Rows, chunk: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if chunk.is_empty() {
+            self.header = matches!(&self.writer, Kind::Columns(w) if w.header_is_due());
+            self.ends.clear();
+        }
+        match &mut self.writer {
+            Kind::Columns(writer) => writer.write(rows, chunk),
+            Kind::Json(writer) | Kind::JsonPretty(writer) => writer.write(rows, chunk),
+            Kind::Yaml(writer) => writer.write(rows, chunk),
+            Kind::Csv(writer) => writer.write(rows, chunk),
+            Kind::Arrow(writer) => {
+                let rows = writer.write(rows, chunk)?;
+                self.batch(rows, chunk);
+            }
+            Kind::Parquet(writer) => writer.write(rows, chunk)?,
+            Kind::None => {}
+        }
+        Ok(())
+    }
+
+    /// Adds rows that were kept and can go by themselves.
+    pub(super) fn flush(&mut self, chunk: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if let Kind::Arrow(writer) = &mut self.writer {
+            let rows = writer.flush(chunk)?;
+            self.batch(rows, chunk);
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, rows: usize, chunk: &[u8]) {
+        if rows > 0 {
+            self.ends.push((chunk.len(), rows as u64));
+        }
+    }
+
+    /// Ends a file or stream: adds what stands behind all rows.
+    pub(super) fn finish(&mut self, chunk: &mut Vec<u8>) -> Result<(), EncodeError> {
+        match &mut self.writer {
+            Kind::Arrow(writer) => writer.finish(chunk)?,
+            Kind::Parquet(writer) => writer.finish(chunk)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether no row is written before the file is complete.
+    pub(super) fn counts_at_the_end(&self) -> bool {
+        matches!(self.writer, Kind::Parquet(_))
+    }
+
+    /// Bytes that are kept and will be in the file.
+    pub(super) fn kept(&self) -> usize {
+        match &self.writer {
+            Kind::Parquet(writer) => writer.in_progress(),
+            _ => 0,
+        }
+    }
+
+    /// The rows that end in the first `taken` bytes of a chunk.
+    pub(super) fn whole(&self, chunk: &[u8], taken: usize) -> Whole {
+        match &self.writer {
+            Kind::Columns(_) => {
+                let header = usize::from(self.header);
+                count(lines(chunk, |_| true).skip(header), taken)
+            }
+            Kind::Json(_) => count(lines(chunk, |_| true), taken),
+            // Only an object that is a row ends, or is empty, at the start of a line.
+            Kind::JsonPretty(_) => {
+                let ends = |line: &[u8]| matches!(line, [b'}', ..] | [b'{', b'}', ..]);
+                count(lines(chunk, ends), taken)
+            }
+            Kind::Yaml(_) => count(yaml::row_ends(chunk), taken),
+            Kind::Csv(_) => count(csv::row_ends(chunk), taken),
+            Kind::Arrow(_) => self.ends.iter().take_while(|(end, _)| *end <= taken).fold(
+                Whole::default(),
+                |whole, (end, rows)| Whole {
+                    rows: whole.rows + rows,
+                    bytes: *end,
+                },
+            ),
+            Kind::Parquet(_) | Kind::None => Whole::default(),
+        }
+    }
+}
+
+/// Where lines end that `ends` says end a row. No such format lets a line break into a value.
+fn lines(chunk: &[u8], ends: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = usize> {
+    let mut at = 0;
+    chunk
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter_map(move |line| {
+            at += line.len();
+            ends(line).then_some(at)
+        })
+}
+
+fn count(ends: impl Iterator<Item = usize>, taken: usize) -> Whole {
+    ends.take_while(|end| *end <= taken)
+        .fold(Whole::default(), |whole, end| Whole {
+            rows: whole.rows + 1,
+            bytes: end,
+        })
+}
