@@ -1,7 +1,7 @@
 //! Tables of typed columns: schema, kinds, formatting, sinks.
 //!
 //! Data goes one way through this crate: buffers that a guest emitted, or arrays that a decoder
-//! made, become [`Rows`] of a [`Table`]; rows become bytes of
+//! made, become [`Rows`] of a [`Table`], without what is to stay secret ([`redact`]); rows become bytes of
 //! a format ([`columns`], [`json`], [`csv`], [`yaml`], [`arrow_stream`], [`parquet_file`]); bytes
 //! leave through [`output`], which never makes the sender wait.
 //!
@@ -21,6 +21,7 @@ pub mod kinds;
 pub mod names;
 pub mod output;
 pub mod parquet_file;
+pub mod redact;
 pub mod schema;
 pub mod select;
 pub mod text;

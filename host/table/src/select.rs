@@ -104,7 +104,8 @@ pub fn select(table: &Table, fields: Option<&str>) -> Result<Vec<usize>, SelectE
     Ok(chosen)
 }
 
-fn find(table: &Table, name: &str) -> Result<usize, SelectError> {
+/// The index of the column of this name.
+pub(crate) fn find(table: &Table, name: &str) -> Result<usize, SelectError> {
     let exact = table.columns.iter().position(|column| column.name == name);
     exact.ok_or_else(|| SelectError::Unknown {
         table: table.name.clone(),
