@@ -149,7 +149,10 @@ pub struct OutputOptions {
 #[derive(Debug)]
 pub struct Output {
     queue: Arc<Queue>,
+    /// None once it was waited for, or need not be.
     thread: Option<thread::JoinHandle<()>>,
+    /// Files are tidied up before an output is gone.
+    tidies: bool,
 }
 
 impl Output {
@@ -178,6 +181,7 @@ impl Output {
 
     fn spawn(options: &OutputOptions, target: Target) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(options.limits));
+        let tidies = matches!(target, Target::File(_));
         let writer = Writer::new(Arc::clone(&queue), Encoder::new(options), target);
         let thread = thread::Builder::new()
             .name("ig-output".to_owned())
@@ -185,6 +189,7 @@ impl Output {
         Ok(Self {
             queue,
             thread: Some(thread),
+            tidies,
         })
     }
 
@@ -229,8 +234,14 @@ impl Output {
 }
 
 impl Drop for Output {
-    /// Lets the thread end once it has written what waits; does not wait for it.
+    /// An output that was never finished: lets the thread end once it has written what waits. No
+    /// file takes its name then; one without rows is removed, for which this waits.
     fn drop(&mut self) {
-        self.end();
+        if let Some(thread) = self.thread.take() {
+            self.queue.drop_all();
+            if self.tidies {
+                let _ = thread.join();
+            }
+        }
     }
 }

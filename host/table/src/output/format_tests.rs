@@ -257,6 +257,24 @@ fn a_file_that_can_not_take_its_name() {
     }
 }
 
+/// A run that does not come about leaves what was there before.
+#[test]
+fn an_output_that_is_dropped_takes_no_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    fs::write(&path, "before").unwrap();
+    for format in [Format::Json, Format::Csv, Format::Parquet] {
+        drop(to_file(format, at(&path)));
+        assert_eq!(names(folder.path()), ["rows"], "{format}");
+    }
+    let output = to_file(Format::Json, at(&path));
+    output.push(rows(&table(), 1, 1));
+    drop(output);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "before");
+    let partial = fs::read_to_string(folder.path().join("rows.partial"));
+    assert_eq!(partial.unwrap(), "{\"n\":1}\n");
+}
+
 #[test]
 fn what_can_not_be_completed_ends_behind_a_whole_row() {
     let folder = tempfile::tempdir().unwrap();

@@ -36,6 +36,8 @@ struct State {
     taken: usize,
     /// No more rows will come.
     ending: bool,
+    /// Nobody asks what became of the rows: the run did not come about, or ended badly.
+    dropped: bool,
     /// The thread writes no more.
     done: bool,
     /// Why rows that come now are lost.
@@ -207,6 +209,18 @@ impl Queue {
     pub(super) fn end(&self) {
         self.lock().ending = true;
         self.work.notify_all();
+    }
+
+    /// No more rows will come, and what was written is not to be taken for whole.
+    pub(super) fn drop_all(&self) {
+        self.lock().dropped = true;
+        self.end();
+    }
+
+    /// Whether what was written may be called whole.
+    pub(super) fn may_complete(&self) -> bool {
+        let state = self.lock();
+        !state.dropped && state.failed.is_none()
     }
 
     pub(super) fn closed(&self) -> bool {

@@ -160,6 +160,9 @@ impl Writer {
         if !self.target.is_open() {
             return Ok(());
         }
+        if !self.queue.may_complete() {
+            return Err(Failure::GivenUp);
+        }
         self.encoder.finish(&mut self.chunk)?;
         self.write_chunk(0)?;
         self.target.complete()?;
