@@ -201,3 +201,75 @@ fn a_full_disk_loses_rows_by_that_name() {
     // Unlike a reader that went away, this is a failure.
     finished.expect_code(125);
 }
+
+/// Two files and standard output at once: the same rows in each, each with its own ledger.
+#[test]
+fn several_outputs_get_the_same_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let summary = at("summary.json");
+    let csv = format!("csv={}", at("rows.csv").display());
+    let parquet = format!("parquet={}", at("rows.parquet").display());
+    let finished = Ig::run(bundle("trace_exec"))
+        .json()
+        .args(&["-o", &csv, "-o", &parquet, "--fields", "comm,args"])
+        .args(&["--redact", "args=(?i)token=\\S+"])
+        .arg("--summary")
+        .arg(format!("json:{}", summary.display()))
+        .sh("/bin/true token=secret 'a,b'; :")
+        .finish();
+    finished.expect_code(0);
+    let row = finished.rows().pop().expect("a row");
+    assert_eq!(row["args"], serde_json::json!(["/bin/true", "***", "a,b"]));
+    let text = std::fs::read_to_string(at("rows.csv")).expect("the file");
+    assert_eq!(
+        text.lines().last(),
+        Some("true,\"[\"\"/bin/true\"\",\"\"***\"\",\"\"a,b\"\"]\"")
+    );
+    let parquet_bytes = std::fs::read(at("rows.parquet")).expect("the file");
+    assert!(parquet_bytes.starts_with(b"PAR1") && parquet_bytes.ends_with(b"PAR1"));
+    assert!(!parquet_bytes.windows(6).any(|bytes| bytes == b"secret"));
+    let rows = &super::ledgers::summary(&summary)["rows"]["exec"];
+    assert_eq!(rows["emitted"], rows["written"]);
+    for name in [csv, parquet] {
+        assert_eq!(
+            rows["outputs"][&name]["written"], rows["emitted"],
+            "{rows:#}"
+        );
+    }
+    let mut names: Vec<_> = std::fs::read_dir(folder.path())
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["rows.csv", "rows.parquet", "summary.json"]);
+}
+
+#[test]
+fn outputs_that_can_not_be_had() {
+    let error = |arguments: &[&str], code: i32, words: &[&str]| {
+        Ig::run(bundle("trace_exec"))
+            .args(arguments)
+            .sh(":")
+            .finish()
+            .expect_error(code, words);
+    };
+    let unknown = Ig::run(bundle("trace_exec")).args(&["-o", "xml"]).finish();
+    unknown.expect_code(2);
+    let words = "no output format is named \"xml\"; formats are columns, json,";
+    assert!(unknown.stderr.contains(words), "{}", unknown.stderr);
+    error(&["-o", "parquet"], 2, &["parquet=FILE"]);
+    error(
+        &["-o", "json", "-o", "csv"],
+        2,
+        &["both go to standard output"],
+    );
+    error(&["--rotate-size", "1M"], 2, &["--rotate-size is for files"]);
+    error(&["--redact", "arg"], 2, &["--redact", "\"args\""]);
+    error(&["--redact", "args=("], 2, &["--redact", "regex"]);
+    error(
+        &["--output-file", "/no/such/folder/x"],
+        125,
+        &["can't write /no/such/folder/x"],
+    );
+}

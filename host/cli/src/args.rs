@@ -3,7 +3,7 @@
 use crate::{completion, doctor, man, units, version};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ig_engine::manifest::{Manifest, ParamType};
-use ig_engine::output::{Column, Table};
+use ig_engine::output::{Column, OutputSpec, Table};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -146,11 +146,40 @@ fn run() -> Command {
                 .help("Ends after this time: 10s, 500ms, 2m; a bare number is seconds"),
         )
         .arg(
-            flag("output", "FORMAT")
+            flag("output", "FORMAT[=FILE]")
                 .short('o')
-                .value_parser(["columns", "json", "jsonpretty"])
-                .default_value("columns")
-                .help("How rows are written")
+                .action(ArgAction::Append)
+                .value_parser(|text: &str| text.parse::<OutputSpec>())
+                .help(
+                    "How rows are written, and where to: columns, json, jsonpretty, yaml, csv, arrow (IPC stream), \
+                     parquet=FILE, none; repeat it for several outputs, of which the first is the main one \
+                     [default: columns]",
+                )
+                .help_heading(output),
+        )
+        .arg(
+            flag("output-file", "FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where rows go instead of standard output; the file has its name when it is whole")
+                .help_heading(output),
+        )
+        .arg(
+            flag("rotate-size", "BYTES")
+                .value_parser(units::bytes)
+                .help("A file ends when it has this many bytes, and the next begins; files are numbered")
+                .help_heading(output),
+        )
+        .arg(
+            flag("rotate-time", "TIME")
+                .value_parser(units::duration)
+                .help("A file ends this long after its first row; files are numbered")
+                .help_heading(output),
+        )
+        .arg(
+            flag("redact", "COLUMN[=REGEX]")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(String))
+                .help("Replaces a column's text, or what matches in it, by *** before any output sees it; can be repeated")
                 .help_heading(output),
         )
         .arg(

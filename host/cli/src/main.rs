@@ -7,6 +7,7 @@ mod doctor;
 mod image;
 mod man;
 mod run;
+mod sinks;
 mod units;
 mod version;
 

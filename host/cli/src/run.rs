@@ -1,12 +1,12 @@
 //! `ig run`: from the arguments to a running gadget, and from its end to an exit code.
 
-use crate::{Failure, args, caller, exit};
+use crate::{Failure, args, caller, exit, sinks};
 use anyhow::{Context, anyhow};
 use clap::ArgMatches;
 use ig_engine::bundle::{Arch, Bundle};
 use ig_engine::command::{CommandError, CommandSpec};
-use ig_engine::options::{GuestLimits, OutputOptions, RunError, RunOptions, Target};
-use ig_engine::output::{Format, TerminalOptions, TerminalSize};
+use ig_engine::options::{GuestLimits, RunError, RunOptions, Target};
+use ig_engine::output::TerminalSize;
 use ig_engine::run::Outcome;
 use ig_engine::stop::{Reason, Stop};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
@@ -73,6 +73,8 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
     };
     let stop = Arc::new(Stop::new().map_err(other)?);
     let stdout_is_terminal = io::stdout().is_terminal();
+    let specs =
+        sinks::specs(matches, stdout_is_terminal).map_err(|e| Failure::new(exit::USAGE, e))?;
     let terminal = stdout_is_terminal.then(|| TerminalSize::new(terminal_width()));
     listen(stop.clone(), terminal.clone()).map_err(other)?;
     let command = matches
@@ -82,7 +84,7 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
                 program: words.next()?.clone(),
                 args: words.cloned().collect(),
                 caller: caller::caller(),
-                stdout_to_stderr: !stdout_is_terminal,
+                stdout_to_stderr: !stdout_is_terminal && sinks::take_stdout(&specs),
             })
         });
     let verbose = matches.get_flag("verbose");
@@ -93,15 +95,7 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
         staging: matches.get_one("guest-staging").copied().unwrap_or(0),
         max_traps: matches.get_one("max-traps").copied().unwrap_or(0),
     };
-    let format = match matches.get_one::<String>("output").map(String::as_str) {
-        Some("json") => Format::Json,
-        Some("jsonpretty") => Format::JsonPretty,
-        _ => Format::Columns,
-    };
-    // Not std's own handle: it holds lines back in a buffer of its own.
-    let stdout = File::from(
-        rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).map_err(|e| other(e.into()))?,
-    );
+    let output = sinks::options(matches, specs, terminal).map_err(other)?;
     let options = RunOptions {
         params: args::params(&bundle.manifest, matches),
         bundle,
@@ -116,23 +110,7 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
         timeout: matches.get_one("timeout").copied(),
         ring_size: matches.get_one("ring-size").copied(),
         limits,
-        output: OutputOptions {
-            format,
-            table: matches.get_one("table").cloned(),
-            fields: matches.get_one("fields").cloned(),
-            filter: matches.get_one("filter").cloned(),
-            sort: matches.get_one("sort").cloned(),
-            max_rows: matches.get_one("max-rows").copied(),
-            writer: Box::new(stdout),
-            terminal: match terminal {
-                Some(size) => TerminalOptions::terminal(
-                    size,
-                    std::env::var_os("NO_COLOR").as_deref(),
-                    std::env::var_os("TERM").as_deref(),
-                ),
-                None => TerminalOptions::default(),
-            },
-        },
+        output,
         cache: cache_folder(),
         verbose,
         stop,

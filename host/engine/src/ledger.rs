@@ -1,5 +1,6 @@
 //! The two ledgers of a run. A guest is N:M, so records and rows are counted apart; each sum is exact.
 
+use ig_table::output::OutputLedger;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,8 +82,32 @@ pub struct RowLedger {
     pub beyond_limit: u64,
     /// Rows whose bytes were handed over whole.
     pub written: u64,
-    /// Rows lost on the way out, by sink and reason.
+    /// Rows lost on the way out, by reason.
     pub lost: BTreeMap<String, u64>,
+    /// What became of the same rows in outputs beside the main one, by the output's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, OutputRows>,
+}
+
+/// What became of rows in one more output; the sum is that of the main one, `written + lost`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OutputRows {
+    /// Rows that are in it.
+    pub written: u64,
+    /// Rows lost on the way, by reason.
+    pub lost: BTreeMap<String, u64>,
+}
+
+impl From<&OutputLedger> for OutputRows {
+    fn from(ledger: &OutputLedger) -> Self {
+        let lost = ledger.lost.iter();
+        Self {
+            written: ledger.written,
+            lost: lost
+                .map(|(reason, n)| (reason.as_str().to_owned(), *n))
+                .collect(),
+        }
+    }
 }
 
 impl RowLedger {
@@ -90,6 +115,14 @@ impl RowLedger {
     #[must_use]
     pub fn accounted(&self) -> u64 {
         self.filtered + self.beyond_limit + self.written + self.lost.values().sum::<u64>()
+    }
+
+    /// Whether rows were lost, in any output.
+    fn any_lost(&self) -> bool {
+        let others = self.outputs.values().map(|output| &output.lost);
+        std::iter::once(&self.lost)
+            .chain(others)
+            .any(|lost| lost.values().any(|n| *n > 0))
     }
 }
 
@@ -169,7 +202,7 @@ impl Summary {
         self.records
             .values()
             .any(|l| l.lost() > 0 || l.attempted.is_none())
-            || self.rows.values().any(|l| l.lost.values().any(|n| *n > 0))
+            || self.rows.values().any(RowLedger::any_lost)
             || self.programs.iter().any(|p| p.recursion_misses > 0)
     }
 }
@@ -228,6 +261,13 @@ impl fmt::Display for Summary {
                 write!(f, " = {}", parts.join(" + "))?;
             }
             writeln!(f)?;
+            for (output, l) in &l.outputs {
+                let mut parts = vec![format!("{} written", l.written)];
+                for (reason, n) in &l.lost {
+                    part(&mut parts, &format!("LOST: {reason}"), *n);
+                }
+                writeln!(f, "rows {name} to {output}: {}", parts.join(" + "))?;
+            }
         }
         if let Some(g) = &self.guest {
             if g.traps > 0 {
@@ -293,8 +333,36 @@ mod tests {
             beyond_limit: 2,
             written: 4,
             lost: BTreeMap::from([("slow reader".to_owned(), 8), ("closed".to_owned(), 16)]),
+            // The same rows once more.
+            outputs: BTreeMap::from([("csv=x".to_owned(), OutputRows::default())]),
         };
         assert_eq!(r.accounted(), 31);
+    }
+
+    #[test]
+    fn a_loss_in_any_output_is_a_loss() {
+        let mut s = Summary::default();
+        let mut rows = RowLedger {
+            emitted: 5,
+            written: 5,
+            ..RowLedger::default()
+        };
+        let mut csv = OutputRows {
+            written: 5,
+            lost: BTreeMap::new(),
+        };
+        rows.outputs.insert("csv=x".to_owned(), csv.clone());
+        s.rows.insert("t".to_owned(), rows.clone());
+        assert!(!s.any_loss());
+        csv.written = 3;
+        csv.lost.insert("no space".to_owned(), 2);
+        rows.outputs.insert("csv=x".to_owned(), csv);
+        s.rows.insert("t".to_owned(), rows);
+        assert!(s.any_loss());
+        assert_eq!(
+            s.to_string(),
+            "rows t: 5 emitted = 5 written\nrows t to csv=x: 3 written + 2 LOST: no space\n"
+        );
     }
 
     #[test]

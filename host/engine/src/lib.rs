@@ -22,6 +22,6 @@ pub mod bundle {
 /// How rows leave.
 pub mod output {
     pub use ig_table::columns::{TerminalOptions, TerminalSize};
-    pub use ig_table::output::Format;
+    pub use ig_table::output::{FileOptions, Format, OutputSpec, OutputSpecError};
     pub use ig_table::{Column, Table};
 }

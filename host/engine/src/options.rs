@@ -6,7 +6,7 @@ use crate::stop::Stop;
 use ig_bundle::Bundle;
 use ig_kernel::host::Missing;
 use ig_table::columns::TerminalOptions;
-use ig_table::output::Format;
+use ig_table::output::{FileOptions, Format};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,8 +45,10 @@ pub struct GuestLimits {
 
 /// Where rows go and how they look.
 pub struct OutputOptions {
-    /// How.
-    pub format: Format,
+    /// The main output: the ledger of rows is its, and the run ends with it.
+    pub main: SinkOptions,
+    /// More outputs, each with a ledger of its own.
+    pub others: Vec<SinkOptions>,
     /// Which table; None: the manifest's first.
     pub table: Option<String>,
     /// Which columns; None: those that are not hidden.
@@ -57,10 +59,26 @@ pub struct OutputOptions {
     pub sort: Option<String>,
     /// Rows of a frame that are shown; the rest is beyond the limit.
     pub max_rows: Option<u64>,
+    /// What no output may see: `COLUMN` or `COLUMN=REGEX`.
+    pub redact: Vec<String>,
+}
+
+/// One output.
+pub struct SinkOptions {
+    /// What it is called in the summary.
+    pub name: String,
+    /// How rows are written.
+    pub format: Format,
     /// Where.
-    pub writer: Box<dyn Write + Send>,
-    /// Whether and how large the terminal is.
-    pub terminal: TerminalOptions,
+    pub place: Place,
+}
+
+/// Where an output goes.
+pub enum Place {
+    /// To something open.
+    Writer(Box<dyn Write + Send>, TerminalOptions),
+    /// To a file that takes its name when it is whole.
+    File(FileOptions),
 }
 
 /// All that a run needs to know.

@@ -2,7 +2,7 @@
 //! from.
 
 use crate::guest::{Emitted, GuestHost, Say, Staged};
-use crate::ledger::{GuestSummary, RecordLedger, RowLedger};
+use crate::ledger::{GuestSummary, OutputRows, RecordLedger, RowLedger};
 use crate::plan::PlannedTable;
 use arrow_array::ArrayRef;
 use ig_records::decode::Picked;
@@ -10,7 +10,9 @@ use ig_sandbox::{Guest, Trap, TrapKind, Verdict};
 use ig_table::Rows;
 use ig_table::filter::TakeError;
 use ig_table::frames::Frames;
-use ig_table::output::{LossReason, Output};
+use ig_table::output::{LossReason, OutputLedger, Outputs};
+use ig_table::redact::Redactor;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// A reader that takes nothing for this long when the run is over is not waited for any more.
@@ -23,7 +25,9 @@ pub(crate) struct Sink {
     /// None: its rows are a stream.
     pub frames: Option<Frames>,
     /// None: nobody asked for this table.
-    pub output: Option<Output>,
+    pub outputs: Option<Outputs>,
+    /// Outputs of which it was said that they failed.
+    told: BTreeSet<String>,
 }
 
 /// What a commit hands on, by table.
@@ -64,6 +68,8 @@ pub(crate) struct TooManyTraps;
 /// Everything behind the rings.
 pub(crate) struct Pipeline {
     sinks: Vec<Sink>,
+    /// For the table that is shown.
+    redactor: Redactor,
     records: Vec<RecordLedger>,
     instance: Option<Instance>,
     say: Say,
@@ -84,23 +90,26 @@ impl Instance {
 
 impl Pipeline {
     pub fn new(
-        tables: Vec<(PlannedTable, Option<Output>)>,
+        tables: Vec<(PlannedTable, Option<Outputs>)>,
+        redactor: Redactor,
         sources: usize,
         instance: Option<Instance>,
         say: Say,
     ) -> Self {
         let sinks = tables
             .into_iter()
-            .map(|(plan, output)| Sink {
+            .map(|(plan, outputs)| Sink {
                 ledger: RowLedger::default(),
                 frames: (plan.shown && plan.mode.has_frames())
                     .then(|| Frames::new(plan.sort.clone(), plan.max_rows)),
                 plan,
-                output,
+                outputs,
+                told: BTreeSet::new(),
             })
             .collect();
         Self {
             sinks,
+            redactor,
             records: vec![RecordLedger::default(); sources],
             instance,
             say,
@@ -234,14 +243,29 @@ impl Pipeline {
     pub fn closed(&self) -> bool {
         self.sinks
             .iter()
-            .filter_map(|s| s.output.as_ref())
-            .any(Output::closed)
+            .filter_map(|s| s.outputs.as_ref())
+            .any(Outputs::closed)
+    }
+
+    /// Says once of each output beside the main one that it failed: the run goes on without it.
+    pub fn tell_failed(&mut self) {
+        for sink in &mut self.sinks {
+            let Some(outputs) = &sink.outputs else {
+                continue;
+            };
+            for (name, error) in outputs.failed() {
+                if sink.told.insert(name.to_owned()) {
+                    (self.say)(&format!("no more rows go to {name}: {error}"));
+                }
+            }
+        }
     }
 
     /// Ends the outputs and gives the ledgers: of sources and tables in their order.
     pub fn finish(self) -> Finished {
         let Self {
             sinks,
+            redactor: _,
             records,
             instance,
             say: _,
@@ -255,24 +279,30 @@ impl Pipeline {
                      plan,
                      mut ledger,
                      frames: _,
-                     output,
+                     outputs,
+                     told: _,
                  }| {
-                    if let Some(output) = output {
-                        let end = output.finish(Some(PATIENCE));
-                        ledger.written += end.written;
-                        for (reason, n) in &end.lost {
-                            *ledger.lost.entry(reason.as_str().to_owned()).or_default() += *n;
-                        }
+                    let mut add = |name: &str, end: &OutputLedger| {
                         blocked_ns += end.blocked_ns;
                         // A reader that went away has seen what it wanted.
-                        if let Some(error) = end
-                            .error
-                            .filter(|_| !end.lost.contains_key(&LossReason::ClosedPipe))
+                        if let Some(error) = &end.error
+                            && !end.lost.contains_key(&LossReason::ClosedPipe)
                         {
-                            write_error = Some(format!(
-                                "rows of {} could not be written: {error}",
-                                plan.table.name
-                            ));
+                            write_error.get_or_insert_with(|| {
+                                format!("rows of {name} could not be written: {error}")
+                            });
+                        }
+                    };
+                    if let Some(outputs) = outputs {
+                        let (main, others) = outputs.finish(Some(PATIENCE));
+                        add(&plan.table.name, &main);
+                        ledger.written += main.written;
+                        for (reason, n) in &main.lost {
+                            *ledger.lost.entry(reason.as_str().to_owned()).or_default() += *n;
+                        }
+                        for (name, end) in others {
+                            add(&format!("{} to {name}", plan.table.name), &end);
+                            ledger.outputs.insert(name, OutputRows::from(&end));
                         }
                     }
                     (plan.table.name.clone(), ledger)
@@ -403,9 +433,9 @@ impl Pipeline {
         };
         sink.ledger.filtered += n - rows.len as u64;
         let n = rows.len as u64;
-        match (&mut sink.frames, &sink.output) {
+        match (&mut sink.frames, &sink.outputs) {
             (Some(frames), Some(_)) => frames.push(rows),
-            (None, Some(output)) => output.push(rows),
+            (None, Some(outputs)) => outputs.push(self.redactor.apply(rows)),
             (_, None) => sink.ledger.filtered += n,
         }
     }
@@ -414,7 +444,7 @@ impl Pipeline {
     fn end_frame(&mut self, table: usize) {
         let Some(Sink {
             frames: Some(frames),
-            output: Some(output),
+            outputs: Some(outputs),
             ledger,
             ..
         }) = self.sinks.get_mut(table)
@@ -426,7 +456,7 @@ impl Pipeline {
             Ok(frame) => {
                 ledger.beyond_limit += frame.beyond_limit;
                 if let Some(rows) = frame.rows {
-                    output.push(rows);
+                    outputs.push(self.redactor.apply(rows));
                 }
             }
             Err(e) => {

@@ -3,9 +3,9 @@
 use crate::command::{CommandError, Ended, Held, Running};
 use crate::guest::{Grant, GuestHost, GuestTable, Say};
 use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, Summary};
-use crate::options::{OutputOptions, RunError, RunOptions};
+use crate::options::{OutputOptions, Place, RunError, RunOptions, SinkOptions};
 use crate::pipeline::{Instance, Now, Pipeline, TooManyTraps};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedTable};
 use crate::stop::{Reason, Stop};
 use ig_bundle::Bundle;
 use ig_bundle::manifest::ResolvedSource;
@@ -13,9 +13,11 @@ use ig_kernel::host;
 use ig_kernel::{LoadOptions, Loaded, Loader, Ring, Waiter, clock};
 use ig_object::Object;
 use ig_sandbox::{CacheUse, Grants, Limits, Sandbox, SandboxOptions};
+use ig_table::columns::TerminalOptions;
 use ig_table::kinds::words::Words;
 use ig_table::names::{Names, NoNames, Passwd};
-use ig_table::output::{Output, QueueLimits};
+use ig_table::output::{Output, Outputs, QueueLimits};
+use ig_table::redact::Redactor;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -76,6 +78,11 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         &output,
         &words,
     )?;
+    let redactor = match plan.tables.iter().find(|table| table.shown) {
+        Some(shown) => Redactor::new(&shown.table, &output.redact)
+            .map_err(|e| RunError::Usage(e.to_string()))?,
+        None => Redactor::default(),
+    };
     let missing = host::check(host::Needs::default());
     if !missing.is_empty() {
         return Err(RunError::Missing(missing));
@@ -191,37 +198,26 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     };
 
     let OutputOptions {
-        format,
-        writer,
-        terminal,
+        main,
+        others,
+        redact: _,
         table: _,
         fields: _,
         filter: _,
         sort: _,
         max_rows: _,
     } = output;
-    let mut writer = Some(writer);
+    let mut wanted = Some((main, others));
     let tables = tables
         .into_iter()
         .map(|table| {
-            let output = writer.take_if(|_| table.shown).map(|writer| {
-                let options = ig_table::output::OutputOptions {
-                    format,
-                    table: table.table.clone(),
-                    selected: table.selected.clone(),
-                    words: words.clone(),
-                    terminal: terminal.clone(),
-                    limits: QueueLimits::default(),
-                };
-                Output::start(options, writer)
-            });
-            match output.transpose() {
-                Ok(output) => Ok((table, output)),
-                Err(e) => Err(RunError::Host(format!("can't start the writer: {e}"))),
-            }
+            let outputs = wanted
+                .take_if(|_| table.shown)
+                .map(|(main, others)| outputs(main, others, &table, &words));
+            Ok((table, outputs.transpose()?))
         })
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut pipeline = Pipeline::new(tables, sources.len(), instance, say.clone());
+        .collect::<Result<Vec<_>, RunError>>()?;
+    let mut pipeline = Pipeline::new(tables, redactor, sources.len(), instance, say.clone());
     pipeline.init(now()).map_err(RunError::Init)?;
 
     loaded
@@ -244,6 +240,45 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     };
     let ended = live.serve();
     finish(ended, loaded, running, &bundle, &sources, start, &say)
+}
+
+/// Starts the outputs of a table. Files are opened here, before anything is attached.
+fn outputs(
+    main: SinkOptions,
+    others: Vec<SinkOptions>,
+    table: &PlannedTable,
+    words: &Words,
+) -> Result<Outputs, RunError> {
+    let start = |sink: SinkOptions| {
+        let SinkOptions {
+            name: _,
+            format,
+            place,
+        } = sink;
+        let mut options = ig_table::output::OutputOptions {
+            format,
+            table: table.table.clone(),
+            selected: table.selected.clone(),
+            words: words.clone(),
+            terminal: TerminalOptions::default(),
+            limits: QueueLimits::default(),
+        };
+        match place {
+            Place::Writer(writer, terminal) => {
+                options.terminal = terminal;
+                Output::start(options, writer)
+                    .map_err(|e| RunError::Host(format!("can't start the writer: {e}")))
+            }
+            Place::File(file) => {
+                Output::to_file(options, file).map_err(|e| RunError::Host(e.to_string()))
+            }
+        }
+    };
+    let mut outputs = Outputs::new(start(main)?);
+    for sink in others {
+        outputs.add(sink.name.clone(), start(sink)?);
+    }
+    Ok(outputs)
 }
 
 fn now() -> Now {
@@ -325,6 +360,7 @@ impl Live {
                 self.stop.request(Reason::Reader);
                 break None;
             }
+            self.pipeline.tell_failed();
             let wake_up = self.wake_up();
             let waited = if round == Round::CaughtUp {
                 self.waiter.nap(wake_up).map(drop)
