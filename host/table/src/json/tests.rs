@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::UInt32Type;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{TimestampNanosecondType, UInt32Type};
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array, ListArray,
-    StructArray, UInt16Array, UInt32Array, UInt64Array,
+    RecordBatch, StructArray, UInt16Array, UInt32Array, UInt64Array,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -392,6 +393,58 @@ fn row() -> impl Strategy<Value = Row> {
     )
 }
 
+/// What Arrow's own writer makes of the same rows.
+fn arrow_json(rows: &Rows) -> Vec<Value> {
+    let selected: Vec<usize> = (0..rows.table.columns.len()).collect();
+    let batches = crate::batches::Batches::new(&rows.table, &selected);
+    let mut writer = arrow_json::WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .build::<_, arrow_json::writer::LineDelimited>(Vec::new());
+    let batch = batches.batch(rows).unwrap();
+    // It knows no names of zones.
+    let schema = batch.schema();
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| {
+            let column = match column.as_primitive_opt::<TimestampNanosecondType>() {
+                Some(times) => Arc::new(times.clone().with_timezone("+00:00")) as ArrayRef,
+                None => Arc::clone(column),
+            };
+            (field.name().clone(), column, true)
+        });
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.collect::<Vec<_>>()).unwrap();
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap();
+    let lines = writer.into_inner();
+    let lines = serde_json::Deserializer::from_slice(&lines).into_iter();
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn arrow_s_writer_has_the_same_but_for_words() {
+    let rows = crate::sample::rows();
+    let selected: Vec<usize> = (0..rows.table.columns.len()).collect();
+    let mut out = Vec::new();
+    JsonWriter::new(&rows.table, &selected, Words::fixed()).write(&rows, &mut out);
+    let ours = serde_json::Deserializer::from_slice(&out).into_iter();
+    let mut ours: Vec<Value> = ours.collect::<Result<_, _>>().unwrap();
+    let theirs = arrow_json(&rows);
+    assert_eq!(ours[0]["error"], "ENOENT");
+    assert_eq!(
+        (&theirs[0]["error"], &theirs[1]["error"]),
+        (&json!(2), &json!(0))
+    );
+    for row in &mut ours {
+        row["error"] = row.as_object_mut().unwrap().remove("error_raw").unwrap();
+    }
+    // It writes as many digits as there are, in threes.
+    assert_eq!(theirs[1]["time"], "2026-11-23T14:04:04Z");
+    ours[1]["time"] = json!("2026-11-23T14:04:04Z");
+    assert_eq!(ours, theirs);
+}
+
 proptest! {
     #[test]
     fn floats_come_back_exactly(value: f64, small: f32) {
@@ -461,5 +514,6 @@ proptest! {
                 serde_json::Deserializer::from_slice(&out).into_iter().collect();
             prop_assert_eq!(&got.unwrap(), &want);
         }
+        prop_assert_eq!(arrow_json(&batch), want);
     }
 }
