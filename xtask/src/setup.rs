@@ -25,6 +25,13 @@ const LLD_VERSIONS: [u32; 5] = [22, 21, 20, 19, 18];
 /// The licence check that CI runs; pinned, so that the same tree gives the same answer.
 const CARGO_DENY: &str = "0.20.2";
 
+/// What reads our Arrow streams and Parquet files in tests; pinned, because what they print is compared.
+const READERS: [(&str, &str); 3] = [
+    ("duckdb", "2.0.0"),
+    ("polars", "2.1.0"),
+    ("pyarrow", "26.0.1"),
+];
+
 /// Seconds: one refresh of apt's lists, one download, one installation.
 const UPDATE_SECONDS: u32 = 300;
 const DOWNLOAD_SECONDS: u32 = 900;
@@ -90,6 +97,44 @@ pub fn bench_tools() -> Result<()> {
         wanted.push("bpftool".into());
     }
     Apt::install(&wanted)
+}
+
+/// A Python with what reads our Arrow and Parquet, in `target/tools`; gives the program to call.
+pub fn readers(place: &Place) -> Result<PathBuf> {
+    let folder = place.target.join("tools/readers");
+    let python = folder.join("bin/python3");
+    let wanted = READERS.map(|(name, version)| format!("{name}=={version}"));
+    let there = || {
+        let listed = answer(Command::new(&python).args(["-m", "pip", "freeze", "--local"]));
+        listed.is_some_and(|text| {
+            let has = |package: &String| text.lines().any(|line| line == package);
+            wanted.iter().all(has)
+        })
+    };
+    if there() {
+        return Ok(python);
+    }
+    // Debian's Python makes no environment without this package.
+    let can = answer(Command::new("python3").args(["-c", "import ensurepip, venv"]));
+    if can.is_none() {
+        Apt::install(&["python3".into(), "python3-venv".into()])?;
+    }
+    run(bounded(INSTALL_SECONDS, "python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&folder))?;
+    tried(3, "pip install", || {
+        run(bounded(DOWNLOAD_SECONDS, &python)
+            .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
+            .arg("--disable-pip-version-check")
+            .args(&wanted))
+    })?;
+    if !there() {
+        bail!(
+            "pip installed {}, but does not list them",
+            wanted.join(", ")
+        );
+    }
+    Ok(python)
 }
 
 /// The newest usable clang in PATH, preferring the one that everything is tested with.

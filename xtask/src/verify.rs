@@ -67,7 +67,15 @@ pub fn test(place: &Place, full: bool, passed: &[String]) -> Result<()> {
     if full {
         test.env("IG_TEST_FULL", "1");
     }
-    run(&mut test)
+    let tested = run(&mut test);
+    if passed.is_empty() {
+        // Not part of the others: `cargo test` alone needs no Python.
+        run(cargo()
+            .args(["test", "--locked", "--package", "ig-table"])
+            .args(["--test", "readers", "--", "--ignored"])
+            .env("IG_PYTHON", setup::readers(place)?))?;
+    }
+    tested
 }
 
 /// `cargo xtask bench`: the benches are a program of their own, the crate `ig-bench`.

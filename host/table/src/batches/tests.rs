@@ -104,6 +104,9 @@ fn text_is_copied_only_when_it_has_to_change() {
         changed.iter().collect::<Vec<_>>(),
         [Some("\\x5cxff"), None, Some("\\xff"), Some("a\\b")]
     );
+    // UTF-8 all of it, and yet not to be taken for bytes that were none.
+    let array = texts(&[Some(b"\\x80")]);
+    assert_eq!(utf8(array.as_binary()).unwrap().value(0), "\\x5cx80");
     // A part of an array whose texts only together are UTF-8.
     let array = texts(&[Some(b"a\xc3"), Some(b"\xa9b")]);
     let parts = utf8(array.as_binary()).unwrap();

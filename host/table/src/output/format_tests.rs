@@ -132,7 +132,7 @@ fn an_arrow_batch_counts_when_all_of_it_was_taken() {
     sink.wait_until(|state| !state.bytes.is_empty());
     let schema = sink.state.0.lock().unwrap().bytes.len();
     for most in [0, 1] {
-        for at in [schema - 1, schema, schema + 9] {
+        for at in [schema - 1, schema, schema + 9, schema + 300] {
             let ledger = fails_at(Format::Arrow, at, most, ENOSPC);
             assert_eq!(lost(&ledger), [(LossReason::NoSpace, 100)], "{at}");
         }
