@@ -77,7 +77,11 @@ fn another_table_is_shown_when_asked_for() {
         .args(&["--", "sh", "-c", &format!("{STORM} 100; sleep 0.4")])
         .finish();
     ig.expect_code(0);
-    let rows = pairs(&ig.rows());
+    let rows = ig.rows();
+    for (n, frame) in (1..).zip(rows.chunks(3)) {
+        assert!(frame.iter().all(|row| row["frame"] == n), "{frame:?}");
+    }
+    let rows = pairs(&rows);
     assert!(rows.len() >= 6 && rows.len() % 3 == 0, "{rows:?}");
     for frame in rows.chunks(3) {
         assert!(

@@ -408,6 +408,7 @@ impl Pipeline {
                 columns,
                 len: picked.len(),
                 wall_offset: now.wall_offset,
+                frame: 0,
             };
             self.push(table, rows);
         }
@@ -594,6 +595,7 @@ fn rows(
         columns,
         len: rows,
         wall_offset: now.wall_offset,
+        frame: 0,
     })
 }
 

@@ -180,8 +180,14 @@ impl ColumnsWriter {
             self.fit(terminal);
         }
         let limit = terminal.map_or(usize::MAX, usize::from);
+        let redrawn = rows.frame > 0 && terminal.is_some();
+        if redrawn {
+            // The picture before is gone: to the upper left, and nothing stays below (ECMA-48, CUP and ED).
+            out.extend_from_slice(b"\x1b[H\x1b[J");
+        }
         if self.header_is_due {
-            self.header_is_due = false;
+            // Each picture has a header of its own.
+            self.header_is_due = redrawn;
             self.header(limit, out);
         }
         let Self {

@@ -33,7 +33,8 @@ impl CsvWriter {
     /// `terminal`: whether somebody looks at it.
     #[must_use]
     pub fn new(table: &Arc<Table>, selected: &[usize], words: Words, terminal: bool) -> Self {
-        let mut json = JsonWriter::new(table, selected, words);
+        // The number of a frame has no column.
+        let mut json = JsonWriter::new(table, selected, words).without_frames();
         let mut cell = Cell {
             terminal,
             alone: false,
@@ -46,6 +47,7 @@ impl CsvWriter {
             columns: vec![None; table.columns.len()],
             len: 1,
             wall_offset: 0,
+            frame: 0,
         };
         json.write(&unknown, &mut compact);
         let mut header = Vec::new();

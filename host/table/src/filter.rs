@@ -165,6 +165,7 @@ impl Rows {
             columns,
             len: taken,
             wall_offset: self.wall_offset,
+            frame: self.frame,
         })
     }
 }

@@ -171,6 +171,8 @@ pub struct Frames {
     keys: Vec<SortKey>,
     max_rows: Option<usize>,
     pending: Vec<Rows>,
+    /// Frames that have ended.
+    ended: u64,
 }
 
 /// A frame that has ended.
@@ -190,6 +192,7 @@ impl Frames {
             keys,
             max_rows,
             pending: Vec::new(),
+            ended: 0,
         }
     }
 
@@ -216,10 +219,12 @@ impl Frames {
     /// When Arrow refuses the arrays: they are not what the table says.
     pub fn end(&mut self) -> Result<Frame, ArrowError> {
         let pending = std::mem::take(&mut self.pending);
+        self.ended += 1;
         let mut frame = Frame::default();
-        let Some(rows) = joined(pending)? else {
+        let Some(mut rows) = joined(pending)? else {
             return Ok(frame);
         };
+        rows.frame = self.ended;
         let kept = self.max_rows.unwrap_or(usize::MAX).min(rows.len);
         frame.beyond_limit = (rows.len - kept) as u64;
         frame.rows = Some(match order(&rows, &self.keys, kept)? {
@@ -262,6 +267,7 @@ fn joined(mut batches: Vec<Rows>) -> Result<Option<Rows>, ArrowError> {
         columns,
         len: batches.iter().map(|rows| rows.len).sum(),
         wall_offset: first.wall_offset,
+        frame: first.frame,
     }))
 }
 
@@ -317,6 +323,7 @@ fn picked(rows: &Rows, order: &UInt32Array) -> Result<Rows, ArrowError> {
         columns,
         len: order.len(),
         wall_offset: rows.wall_offset,
+        frame: rows.frame,
     })
 }
 

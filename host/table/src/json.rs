@@ -34,6 +34,8 @@ pub struct JsonWriter {
     state: State,
     /// Bytes that rows took so far, for the next guess.
     bytes_per_row: usize,
+    /// Whether the number of a frame is written.
+    frames: bool,
     /// Compact lines, when they are to be made pretty.
     compact: Option<Vec<u8>>,
 }
@@ -112,6 +114,7 @@ impl JsonWriter {
             nodes,
             state,
             bytes_per_row,
+            frames: true,
             compact: None,
         }
     }
@@ -122,6 +125,15 @@ impl JsonWriter {
         Self {
             compact: Some(Vec::new()),
             ..Self::new(table, selected, words)
+        }
+    }
+
+    /// Leaves out the number of the frame.
+    #[must_use]
+    pub(crate) fn without_frames(self) -> Self {
+        Self {
+            frames: false,
+            ..self
         }
     }
 
@@ -145,8 +157,15 @@ impl JsonWriter {
             nodes,
             state,
             bytes_per_row,
+            frames,
             compact: _,
         } = self;
+        let mut place = [0; FRAME_KEY.len() + 40];
+        let frame = if *frames && rows.frame > 0 {
+            numbered(rows.frame, &mut place)
+        } else {
+            &[]
+        };
         state.wall_offset = rows.wall_offset;
         let mut columns: Vec<(&mut Node, Cells<'_>)> = nodes
             .iter_mut()
@@ -165,7 +184,7 @@ impl JsonWriter {
         for row in 0..rows.len {
             loop {
                 let mut line = Line::new(out, at);
-                object(&mut line, &mut columns, state, row);
+                object(&mut line, &mut columns, state, row, frame);
                 if !line.full() {
                     at = line.at();
                     break;
@@ -270,19 +289,39 @@ impl Key {
     }
 }
 
+/// `{"frame":N`.
+fn numbered(frame: u64, place: &mut [u8; FRAME_KEY.len() + 40]) -> &[u8] {
+    let mut line = Line::new(place, 0);
+    line.bytes(FRAME_KEY);
+    line.number(false, frame);
+    let end = line.at();
+    place.get(..end).unwrap_or_default()
+}
+
+const FRAME_KEY: &[u8] = b"{\"frame\":";
+
 #[inline]
 fn object(
     line: &mut Line<'_>,
     columns: &mut [(&mut Node, Cells<'_>)],
     state: &mut State,
     row: usize,
+    frame: &[u8],
 ) {
-    if columns.is_empty() {
+    if !frame.is_empty() {
+        line.bytes(frame);
+    }
+    let first = line.at();
+    if columns.is_empty() && frame.is_empty() {
         line.byte(b'{');
     }
     for (node, cells) in columns {
         node.key.write(line);
         value(line, node, cells, state, row);
+    }
+    if !frame.is_empty() {
+        // The first key brings the brace that the frame has brought already.
+        line.replace(first, b',');
     }
     line.bytes(b"}\n");
 }

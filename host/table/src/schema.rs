@@ -333,6 +333,8 @@ pub struct Rows {
     pub len: usize,
     /// Nanoseconds to add to a `CLOCK_BOOTTIME` reading to get `CLOCK_REALTIME`.
     pub wall_offset: i64,
+    /// The number of the frame that these rows are, from 1; 0: they are part of a stream.
+    pub frame: u64,
 }
 
 /// Why arrays are not rows of a table.
@@ -424,6 +426,7 @@ impl Rows {
             columns,
             len,
             wall_offset,
+            frame: 0,
         })
     }
 

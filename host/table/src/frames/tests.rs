@@ -157,3 +157,44 @@ proptest! {
         prop_assert_eq!(frame.beyond_limit, beyond as u64);
     }
 }
+
+/// Programs see which rows belong together, people see one picture at a time.
+#[test]
+fn frames_are_numbered_in_json_and_drawn_over_each_other_on_a_terminal() {
+    use crate::columns::{ColumnsWriter, TerminalOptions, TerminalSize};
+    use crate::json::JsonWriter;
+    use crate::kinds::words::Words;
+
+    let table = table();
+    let mut json = JsonWriter::new(&table, &[0, 1], Words::fixed());
+    let mut none = JsonWriter::new(&table, &[], Words::fixed());
+    let mut screen = ColumnsWriter::new(
+        &table,
+        &[0],
+        Words::fixed(),
+        TerminalOptions {
+            size: Some(TerminalSize::new(80)),
+            ..TerminalOptions::default()
+        },
+    );
+    let mut frames = Frames::new(Vec::new(), None);
+    let (mut lines, mut empty, mut drawn) = (Vec::new(), Vec::new(), Vec::new());
+    for n in [7, 8] {
+        frames.push(rows(&[(Some(n), "a")]));
+        let frame = frames.end().unwrap().rows.unwrap();
+        json.write(&frame, &mut lines);
+        none.write(&frame, &mut empty);
+        screen.write(&frame, &mut drawn);
+    }
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    assert_eq!(
+        text(lines),
+        "{\"frame\":1,\"n\":7,\"word\":\"a\"}\n{\"frame\":2,\"n\":8,\"word\":\"a\"}\n"
+    );
+    assert_eq!(text(empty), "{\"frame\":1}\n{\"frame\":2}\n");
+    let drawn = text(drawn);
+    let pictures: Vec<_> = drawn.split("\u{1b}[H\u{1b}[J").collect();
+    assert_eq!(pictures.len(), 3, "{drawn:?}");
+    assert_eq!((pictures[0], pictures[1].lines().count()), ("", 2));
+    assert!(pictures[2].ends_with("8\n"), "{drawn:?}");
+}

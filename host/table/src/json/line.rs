@@ -47,6 +47,13 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Writes over a byte that is there.
+    pub(super) fn replace(&mut self, at: usize, byte: u8) {
+        if let Some(place) = self.buffer.get_mut(at).filter(|_| at < self.at) {
+            *place = byte;
+        }
+    }
+
     #[inline(always)]
     pub(super) fn byte(&mut self, byte: u8) {
         self.fill::<1>(|window| {

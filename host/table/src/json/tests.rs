@@ -292,6 +292,7 @@ fn columns_are_chosen_and_unknown_ones_are_null() {
         columns,
         len: 1,
         wall_offset: 0,
+        frame: 0,
     };
     let write = |selected: &[usize], rows: &Rows| {
         let mut out = b"before\n".to_vec();
