@@ -393,7 +393,7 @@ impl Pipeline {
 
     /// A row a record, where no guest says otherwise.
     fn decode_all(&mut self, source: usize, span: &[u8], now: Now) -> Result<(), String> {
-        let (picked, _) = Picked::all(span).map_err(|e| e.to_string())?;
+        let picked = Picked::all(span).map_err(|e| e.to_string())?;
         for table in 0..self.sinks.len() {
             let Some(sink) = self
                 .sinks

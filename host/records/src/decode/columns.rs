@@ -248,6 +248,12 @@ impl At<'_> {
     }
 
     fn text(&self, size: Option<u32>) -> ArrayRef {
+        if let Some(size) = size
+            && (size as usize).is_multiple_of(CHUNK)
+            && self.offset.saturating_add(size) <= self.places.shortest
+        {
+            return self.whole_text(size as usize);
+        }
         let rows = self.places.len();
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0_i32);
@@ -266,6 +272,39 @@ impl At<'_> {
         }
         text.data.truncate(text.used);
         self.binary(text.data, offsets, missing)
+    }
+
+    /// Text of whole chunks in records none of which ends inside of it: most arrays of `char` are this.
+    fn whole_text(&self, size: usize) -> ArrayRef {
+        let rows = self.places.len();
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0_i32);
+        let behind = self.span.get(self.offset as usize..).unwrap_or_default();
+        let mut data = vec![0; rows * size.min(48) + size];
+        let mut used = 0;
+        for start in &self.places.starts {
+            let field = behind.get(*start as usize..);
+            let field = field.and_then(|rest| rest.get(..size)).unwrap_or_default();
+            if data.len() - used < size {
+                data.resize(data.len() * 2 + size, 0);
+            }
+            for chunk in field.as_chunks::<CHUNK>().0 {
+                let place = data.get_mut(used..).and_then(<[u8]>::first_chunk_mut);
+                if let Some(place) = place {
+                    *place = *chunk;
+                }
+                match first_zero(chunk) {
+                    None => used += CHUNK,
+                    Some(nul) => {
+                        used += nul;
+                        break;
+                    }
+                }
+            }
+            offsets.push(offset(used));
+        }
+        data.truncate(used);
+        self.binary(data, offsets, false)
     }
 
     fn bytes(&self, size: Option<u32>) -> ArrayRef {
@@ -402,23 +441,11 @@ impl Text {
 /// Index of the first zero byte.
 #[inline]
 fn first_zero(chunk: &[u8; CHUNK]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let (low, high) = chunk.split_at(8);
-    let word = |half: &[u8]| {
-        half.first_chunk()
-            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
-    };
+    const ONES: u128 = u128::from_le_bytes([1; CHUNK]);
+    let word = u128::from_le_bytes(*chunk);
     // The lowest bit that this sets is in the lowest byte that is zero.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let (low, high) = (zeros(word(low)), zeros(word(high)));
-    if low != 0 {
-        Some(low.trailing_zeros() as usize / 8)
-    } else if high != 0 {
-        Some(8 + high.trailing_zeros() as usize / 8)
-    } else {
-        None
-    }
+    let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+    (zeros != 0).then(|| zeros.trailing_zeros() as usize / 8)
 }
 
 /// The lowest `bits` of a word as a word of 64, with its sign or with zeros.

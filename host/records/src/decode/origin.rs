@@ -41,6 +41,9 @@ pub enum OriginError {
 /// Most bytes of records that rows may point at together, unless the span itself is longer.
 const MAX_PICKED: u64 = 64 << 20;
 
+/// Most records that room is made for before they are seen.
+const MAX_GUESS: usize = 4096;
+
 /// Where values lie: from `starts[i]` up to `ends[i]` in the span.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
@@ -105,28 +108,26 @@ impl<'a> Picked<'a> {
         Self::bounded(span, places)
     }
 
-    /// All records that were not discarded, and their offsets.
+    /// All records that were not discarded.
     ///
     /// # Errors
     ///
     /// The span is broken.
-    pub fn all(span: &'a [u8]) -> Result<(Self, Vec<u32>), OriginError> {
-        let mut places = Places {
-            shortest: u32::MAX,
-            ..Places::default()
-        };
-        let mut origins = Vec::new();
+    pub fn all(span: &'a [u8]) -> Result<Self, OriginError> {
+        // Records of one source mostly have one length.
+        let first = span::record_at(span, 0).map_or(span.len(), |(_, next)| next);
+        let guess = (span.len() / first.max(1)).min(MAX_GUESS) + 1;
+        let mut places = Places::with_capacity(guess);
         let mut at = 0;
         while at < span.len() {
             let (record, next) = span::record_at(span, at)?;
             if !record.discarded {
                 let start = record.offset + HEADER as u32;
                 places.push(start, start + record.payload.len() as u32);
-                origins.push(record.offset);
             }
             at = next;
         }
-        Ok((Self { span, places }, origins))
+        Ok(Self { span, places })
     }
 
     fn bounded(span: &'a [u8], places: Places) -> Result<Self, OriginError> {

@@ -113,7 +113,7 @@ fn any_type() -> impl Strategy<Value = Option<DataType>> {
 
 /// All columns of all records are arrays of the right type and length, or an error.
 fn decode_all(decoder: &Decoder, span: &[u8]) -> Result<(), TestCaseError> {
-    let (picked, _) = Picked::all(span).unwrap();
+    let picked = Picked::all(span).unwrap();
     for column in 0..decoder.len() {
         if let Ok(array) = decoder.decode(column, &picked) {
             prop_assert_eq!(array.len(), picked.len());

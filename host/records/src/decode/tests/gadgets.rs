@@ -162,7 +162,7 @@ fn everything_is_decoded() {
     record.extend([1, 0, 0, 0, 2, 0, 0, 0]);
     let mut span = Vec::new();
     span::push(&mut span, &[&record]).unwrap();
-    let (picked, _) = Picked::all(&span).unwrap();
+    let picked = Picked::all(&span).unwrap();
     let column = |name: &str| {
         let at = columns.iter().position(|column| column.name == name);
         decoder.decode(at.unwrap(), &picked).unwrap()
@@ -216,7 +216,7 @@ proptest! {
         let Ok(btf) = Btf::parse(&bytes) else { return Ok(()) };
         let mut span = Vec::new();
         span::push(&mut span, &[&payload]).unwrap();
-        let (picked, _) = Picked::all(&span).unwrap();
+        let picked = Picked::all(&span).unwrap();
         for (id, _) in btf.types() {
             let Ok(layout) = btf.layout_of(id) else { continue };
             let specs: Vec<_> = default_columns(&layout).iter().map(DefaultColumn::spec).collect();

@@ -125,7 +125,7 @@ fn column(path: &str, data_type: Option<&str>, kind: Kind, records: &[Vec<u8>]) 
     for record in records {
         span::push(&mut span, &[record]).unwrap();
     }
-    let (picked, _) = Picked::all(&span).unwrap();
+    let picked = Picked::all(&span).unwrap();
     let column = decoder.decode(0, &picked).unwrap();
     assert_eq!(column.data_type(), &decoder.data_type(0).unwrap().arrow());
     column
