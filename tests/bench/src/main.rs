@@ -5,6 +5,7 @@
 //! missed is said and does not fail the run; a bench that can't run does.
 
 mod boundary;
+mod decode;
 mod end_to_end;
 mod figures;
 mod guest;
@@ -21,10 +22,11 @@ use std::path::PathBuf;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
+    ("decode", decode::run),
     ("ring", ring::run),
     ("end-to-end", end_to_end::run),
 ];
