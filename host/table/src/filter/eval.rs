@@ -12,12 +12,15 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType as Arrow;
 use memchr::memmem::Finder;
 
-use super::mask::{Bits, children, pack, parents};
+use super::mask::{Bits, as_long_as, children, pack, parents};
 use super::number::{Order, Ranges};
 use super::pattern::{Network, Pattern};
 use crate::kinds::Kind;
 use crate::kinds::words::{Whole, Words};
 use crate::schema::Rows;
+
+/// To search one text costs about as much as to search this many in a row: see [`containing`].
+const SPARSE: usize = 24;
 
 /// A filter as a tree whose leaves alone are negated.
 ///
@@ -432,15 +435,24 @@ fn shown<T: Copy + Eq + std::hash::Hash>(
 fn text(array: &BinaryArray, pattern: &Pattern, among: Option<&BooleanBuffer>) -> BooleanBuffer {
     // One loop for each, so that the test is part of it.
     match pattern {
-        Pattern::Equal(want) => each(array, among, |text| text == want.as_slice()),
+        Pattern::Equal(want) => {
+            // Lengths are compared many at a time, and few texts are left.
+            let fits = as_long_as(want.len(), array.value_offsets());
+            let fits = match among {
+                Some(among) => &fits & among,
+                None => fits,
+            };
+            each(array, Some(&fits), |text| text == want.as_slice())
+        }
         Pattern::Prefix(start) => each(array, among, |text| text.starts_with(start)),
         Pattern::Suffix(end) => each(array, among, |text| text.ends_with(end)),
         Pattern::Contains(finder) => match among {
-            Some(rows) if rows.count_set_bits() < array.len() / 4 => {
+            Some(rows) if rows.count_set_bits() < array.len() / SPARSE => {
                 each(array, among, |text| finder.find(text).is_some())
             }
             _ => containing(array, finder),
         },
+        Pattern::Pieces(pieces) => each(array, among, |text| pieces.matches(text)),
         Pattern::Regex(regex) => each(array, among, |text| regex.is_match(text)),
         pattern => each(array, among, |text| pattern.matches(text)),
     }

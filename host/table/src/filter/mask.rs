@@ -19,6 +19,27 @@ pub(super) fn pack<T: Copy>(values: &[T], test: impl Fn(T) -> bool) -> BooleanBu
     BooleanBuffer::new(Buffer::from_vec(words), 0, values.len())
 }
 
+/// A bit for each text that is `len` bytes long. `offsets`: where each begins, and the end.
+pub(super) fn as_long_as(len: usize, offsets: &[i32]) -> BooleanBuffer {
+    let count = offsets.len().saturating_sub(1);
+    let Ok(len) = i32::try_from(len) else {
+        return BooleanBuffer::new_unset(count);
+    };
+    let mut words = Vec::with_capacity(count.div_ceil(64));
+    for start in (0..count).step_by(64) {
+        let from = offsets
+            .get(start..count.min(start + 64))
+            .unwrap_or_default();
+        let to = offsets.get(start + 1..).unwrap_or_default();
+        let mut fits = [false; 64];
+        for (fits, (from, to)) in fits.iter_mut().zip(from.iter().zip(to)) {
+            *fits = to.wrapping_sub(*from) == len;
+        }
+        words.push(word(&fits, |fits| fits));
+    }
+    BooleanBuffer::new(Buffer::from_vec(words), 0, count)
+}
+
 /// 64 tests as bits. The tests fill bytes, which the compiler does many at a time; a
 /// multiplication then gathers the lowest bits of eight bytes in the highest byte.
 #[inline(always)]
@@ -99,6 +120,21 @@ mod tests {
             let want: Vec<bool> = values.iter().map(|value| *value < 3).collect();
             assert_eq!(mask.iter().collect::<Vec<_>>(), want, "{len}");
         }
+    }
+
+    #[test]
+    fn lengths() {
+        let lens: Vec<i32> = (0..200).map(|i| i * 7 % 5).collect();
+        let mut offsets = vec![3];
+        lens.iter()
+            .for_each(|len| offsets.push(offsets[offsets.len() - 1] + len));
+        for count in [0, 1, 63, 64, 65, 200] {
+            let mask = as_long_as(2, &offsets[..=count]);
+            let want: Vec<bool> = lens[..count].iter().map(|len| *len == 2).collect();
+            assert_eq!(mask.iter().collect::<Vec<_>>(), want, "{count}");
+        }
+        assert_eq!(as_long_as(1 << 40, &offsets).count_set_bits(), 0);
+        assert_eq!(as_long_as(0, &[]).len(), 0);
     }
 
     #[test]

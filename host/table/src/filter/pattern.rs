@@ -17,6 +17,8 @@ pub(super) enum Pattern {
     Prefix(Vec<u8>),
     Suffix(Vec<u8>),
     Contains(Box<Finder<'static>>),
+    /// A glob whose only wildcards are stars: the text between the stars.
+    Pieces(Box<Pieces>),
     Glob(Glob),
     Regex(Regex),
     Networks(Vec<Network>),
@@ -31,6 +33,7 @@ impl Pattern {
             Self::Prefix(start) => text.starts_with(start),
             Self::Suffix(end) => text.ends_with(end),
             Self::Contains(part) => part.find(text).is_some(),
+            Self::Pieces(pieces) => pieces.matches(text),
             Self::Glob(glob) => glob.matches(text),
             Self::Regex(regex) => regex.is_match(text),
             Self::Networks(any) => {
@@ -46,7 +49,8 @@ impl Pattern {
             Self::Prefix(_) | Self::Suffix(_) | Self::Order(..) => 4,
             Self::Contains(_) => 12,
             Self::OneOf(_) => 20,
-            Self::Glob(_) => 30,
+            Self::Pieces(_) => 15,
+            Self::Glob(_) => 80,
             Self::Networks(_) => 40,
             Self::Regex(_) => 60,
         }
@@ -88,7 +92,7 @@ impl Pattern {
         Self::Contains(Box::new(Finder::new(part).into_owned()))
     }
 
-    /// A glob, which becomes something cheaper when all its wildcards are stars at the ends.
+    /// A glob, which becomes something cheaper when all its wildcards are stars.
     pub(super) fn glob(glob: Glob) -> Self {
         let literal = |parts: &[Part]| -> Option<Vec<u8>> {
             let byte = |part: &Part| match part {
@@ -97,18 +101,55 @@ impl Pattern {
             };
             parts.iter().map(byte).collect()
         };
+        let pieces = glob.0.split(|part| *part == Part::Star).map(literal);
+        let Some(pieces) = pieces.collect::<Option<Vec<Vec<u8>>>>() else {
+            return Self::Glob(glob);
+        };
         // A star takes whole characters; to look for bytes is the same, unless they begin in the
         // midst of one.
-        let whole = |part: &Vec<u8>| part.first().is_none_or(|byte| byte & 0xc0 != 0x80);
-        let simple = match glob.0.as_slice() {
-            [Part::Star, inner @ .., Part::Star] => literal(inner)
-                .filter(whole)
-                .map(|part| Self::contains(&part)),
-            [inner @ .., Part::Star] => literal(inner).map(Self::Prefix),
-            [Part::Star, inner @ ..] => literal(inner).filter(whole).map(Self::Suffix),
-            all => literal(all).map(Self::Equal),
+        let within = |piece: &Vec<u8>| piece.first().is_some_and(|byte| byte & 0xc0 == 0x80);
+        if pieces.iter().skip(1).any(within) {
+            return Self::Glob(glob);
+        }
+        match pieces.as_slice() {
+            [] => Self::Glob(glob),
+            [all] => Self::Equal(all.clone()),
+            [start, end] if end.is_empty() => Self::Prefix(start.clone()),
+            [start, end] if start.is_empty() => Self::Suffix(end.clone()),
+            [start, part, end] if start.is_empty() && end.is_empty() => Self::contains(part),
+            [start, inner @ .., end] => Self::Pieces(Box::new(Pieces {
+                start: start.clone(),
+                inner: inner
+                    .iter()
+                    .map(|part| Finder::new(part).into_owned())
+                    .collect(),
+                end: end.clone(),
+            })),
+        }
+    }
+}
+
+/// Texts that come one after the other, with anything between them.
+#[derive(Clone, Debug)]
+pub(super) struct Pieces {
+    start: Vec<u8>,
+    inner: Vec<Finder<'static>>,
+    end: Vec<u8>,
+}
+
+impl Pieces {
+    pub(super) fn matches(&self, text: &[u8]) -> bool {
+        let rest = text.strip_prefix(self.start.as_slice());
+        let rest = rest.and_then(|rest| rest.strip_suffix(self.end.as_slice()));
+        let Some(mut rest) = rest else {
+            return false;
         };
-        simple.unwrap_or(Self::Glob(glob))
+        // The first place is as good as any later one: it leaves the most.
+        self.inner.iter().all(|part| {
+            let after = part.find(rest).map(|at| at + part.needle().len());
+            let after = after.and_then(|after| rest.get(after..));
+            after.inspect(|after| rest = after).is_some()
+        })
     }
 }
 
@@ -313,7 +354,12 @@ mod tests {
         assert!(glob(&[Star, Byte(1), Star]).starts_with("Contains"));
         assert!(glob(&[Byte(1), Byte(2)]).starts_with("Equal"));
         assert!(glob(&[Byte(1), One]).starts_with("Glob"));
-        assert!(glob(&[Star, Byte(1), Star, Byte(1)]).starts_with("Glob"));
+        assert!(glob(&[Star, Byte(1), Star, Byte(1)]).starts_with("Pieces"));
+        assert!(glob(&[Byte(1), Star, Byte(1)]).starts_with("Pieces"));
+        // It would be found in the midst of a character.
+        assert!(glob(&[Star, Byte(0xa9)]).starts_with("Glob"));
+        assert!(glob(&[Star, Byte(0xc3), Byte(0xa9)]).starts_with("Suffix"));
+        assert!(glob(&[]).starts_with("Equal"));
         let regex = |text: &str| format!("{:?}", Pattern::regex(text).unwrap());
         assert!(regex("lib").starts_with("Contains"));
         assert!(regex("^lib").starts_with("Prefix"));
@@ -321,6 +367,33 @@ mod tests {
         assert!(regex("^lib$").starts_with("Equal"));
         for text in ["", "^", "$", "a.b", "a|b", r"a\b", "(?i)a", "a$b"] {
             assert!(regex(text).starts_with("Regex"), "{text}");
+        }
+    }
+
+    #[test]
+    fn pieces_do_not_overlap() {
+        use Part::{Byte, Star};
+        let glob = [
+            Byte(b'a'),
+            Star,
+            Byte(b'b'),
+            Star,
+            Byte(b'b'),
+            Star,
+            Byte(b'a'),
+        ];
+        let pattern = Pattern::glob(Glob(glob.to_vec()));
+        assert!(matches!(pattern, Pattern::Pieces(_)));
+        for (text, want) in [
+            ("abba", true),
+            ("axbxbxa", true),
+            ("aba", false),
+            ("a", false),
+            ("abb", false),
+            ("bba", false),
+        ] {
+            assert_eq!(pattern.matches(text.as_bytes()), want, "{text}");
+            assert_eq!(like(&glob, text.as_bytes()), want, "{text}");
         }
     }
 
