@@ -658,7 +658,7 @@ proptest! {
     #[test]
     fn columns_say_what_rows_say(
         rows in proptest::collection::vec(row(), 0..90),
-        conditions in proptest::collection::vec(condition(), 1..12),
+        conditions in proptest::collection::vec(condition(), 1..40),
         skipped in 0..5_usize,
     ) {
         let table = table(&COLUMNS);
