@@ -300,6 +300,9 @@ impl Test {
                             .map(|(from, to)| (*from as $native, *to as $native))
                             .collect();
                         let one = |(from, to): ($native, $native)| {
+                            if from == to {
+                                return pack(values, move |v| v == from);
+                            }
                             let span = to.wrapping_sub(from) as $unsigned;
                             pack(values, move |v| v.wrapping_sub(from) as $unsigned <= span)
                         };

@@ -4,11 +4,9 @@ use arrow_buffer::{BooleanBuffer, Buffer};
 
 /// A bit for each value.
 pub(super) fn pack<T: Copy>(values: &[T], test: impl Fn(T) -> bool) -> BooleanBuffer {
-    let mut words = Vec::with_capacity(values.len().div_ceil(64));
     let (chunks, rest) = values.as_chunks::<64>();
-    for chunk in chunks {
-        words.push(word(chunk, &test));
-    }
+    let mut words = Vec::with_capacity(values.len().div_ceil(64));
+    words.extend(chunks.iter().map(|chunk| word(chunk, &test)));
     if !rest.is_empty() {
         words.push(
             rest.iter()
@@ -49,9 +47,11 @@ fn word<T: Copy>(values: &[T; 64], test: impl Fn(T) -> bool) -> u64 {
         *byte = u8::from(test(*value));
     }
     let (eights, _) = bytes.as_chunks::<8>();
-    eights.iter().rev().fold(0, |word, eight| {
-        word << 8 | (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56)
-    })
+    let mut word = [0_u8; 8];
+    for (byte, eight) in word.iter_mut().zip(eights) {
+        *byte = (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
+    }
+    u64::from_le_bytes(word)
 }
 
 /// A mask that begins with every bit clear.
