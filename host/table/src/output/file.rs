@@ -224,10 +224,16 @@ impl OutputFile {
         };
         let partial = current.path.clone();
         current.whole = current.size;
-        current
-            .file
-            .sync_all()
-            .map_err(|error| told(&error, "write", &partial))?;
+        match current.file.sync_all() {
+            Ok(()) => {}
+            // Not every file system has a disk to wait for.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) => {}
+            Err(error) => return Err(told(&error, "write", &partial)),
+        }
         if self.rotate_size.is_some() || self.rotate_after.is_some() {
             self.number(&partial)?;
         } else {
