@@ -82,7 +82,7 @@ fn another_table_is_shown_when_asked_for() {
         assert!(frame.iter().all(|row| row["frame"] == n), "{frame:?}");
     }
     let rows = pairs(&rows);
-    assert!(rows.len() >= 6 && rows.len() % 3 == 0, "{rows:?}");
+    assert!(rows.len() >= 6 && rows.len().is_multiple_of(3), "{rows:?}");
     for frame in rows.chunks(3) {
         assert!(
             frame.is_sorted_by(|a, b| a.1 >= b.1),
