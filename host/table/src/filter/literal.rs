@@ -52,6 +52,15 @@ impl Value<'_> {
         }
     }
 
+    /// The address of a network card: two hex digits a byte, colons between.
+    pub(super) fn mac(&self) -> Option<Vec<u8>> {
+        let pairs = self.raw.split(':').map(|pair| match pair.as_bytes() {
+            [high, low] => byte(*high, *low),
+            _ => None,
+        });
+        pairs.collect()
+    }
+
     /// The text that it stands for.
     pub(super) fn text(&self, scanner: &Scanner<'_>) -> Result<Vec<u8>, FilterError> {
         match self.quote {

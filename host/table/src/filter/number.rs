@@ -202,7 +202,7 @@ fn radix(text: &str, octal: bool) -> Option<Result<i128, NumberError>> {
         [b'0', b'o' | b'O', ..] => (8, text.get(2..)?),
         // `0B` is a size.
         [b'0', b'b', _, ..] => (2, text.get(2..)?),
-        [b'0', _, ..] if octal => (8, text),
+        [b'0'..=b'9', ..] if octal => (8, text),
         _ => return None,
     };
     let digits = digits.replace('_', "");
@@ -345,6 +345,8 @@ mod tests {
             assert_eq!(whole(text, Units::None), Some(want), "{text}");
         }
         assert_eq!(exact("0644", Units::None, true), Ok(Exact::whole(0o644)));
+        assert_eq!(exact("644", Units::None, true), Ok(Exact::whole(0o644)));
+        assert_eq!(exact("0x1ff", Units::None, true), Ok(Exact::whole(0o777)));
         assert_eq!(exact("0", Units::None, true), Ok(Exact::whole(0)));
         for text in [
             "", "-", "a", "1.", ".5", "1e", "1 2", "--1", "0x", "0x-1", "1.5.2", "_1", "089z",

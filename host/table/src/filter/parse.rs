@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use super::error::{FilterError, quoted};
 use super::eval::{Leaf, Node, Test};
-use super::number::Order;
+use super::number::{Order, Ranges};
 use super::scan::{Scanner, Value};
 use super::vocabulary::zero_is_nothing;
 use crate::kinds::Kind;
@@ -257,6 +257,9 @@ impl<'a> Parser<'a> {
         if ends && *target.data_type == DataType::Bool {
             return Ok(target.leaf(Test::Bool(false, true)));
         }
+        if ends && target.kind == Kind::Bool {
+            return Ok(target.leaf(Test::Whole(Ranges::one(0))).negated());
+        }
         let (at, reason) = if ends {
             let reason = format!(
                 "{} is {}, only a bool is a condition by itself",
@@ -377,7 +380,7 @@ impl<'a> Parser<'a> {
                 return Err(self.scanner.error(at.clone(), reason).help(help));
             };
             path.push(field);
-            kind = Kind::None;
+            kind = kind.of_field(name);
             if let Some((_, data_type)) = fields.get(field) {
                 declared = data_type;
             }

@@ -1,6 +1,6 @@
 //! Tests of text: equality, order, parts, globs, regular expressions and networks.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
@@ -276,6 +276,13 @@ impl Network {
             mask,
             v6,
         })
+    }
+
+    /// The bits that count and what they are, of IPv4.
+    pub(super) fn v4(self) -> Option<(Ipv4Addr, Ipv4Addr)> {
+        // Of the mask the lowest 32 bits are those of an IPv4 address.
+        let low = |bits: u128| Ipv4Addr::from_bits(bits as u32);
+        (!self.v6).then(|| (low(self.mask), low(self.bits)))
     }
 
     /// An IPv4 address within IPv6 (`::ffff:10.0.0.1`) is also the IPv4 address.

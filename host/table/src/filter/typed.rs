@@ -6,12 +6,12 @@ use super::error::{FilterError, quoted};
 use super::eval::{Node, Test};
 use super::number::{Exact, NumberError, Order, Ranges, exact, float};
 use super::parse::{Operator, Parser, Target, hint};
-use super::pattern::Pattern;
+use super::pattern::{Network, Pattern};
 use super::scan::Value;
 use super::vocabulary::{
-    Units, Word, called, has_bits, is_shown_as_text, vocabulary, word, zero_is_octal,
+    Units, Word, called, has_bits, is_address, is_octal, is_shown_as_text, vocabulary, word,
 };
-use crate::kinds::Kind;
+use crate::kinds::{Kind, address};
 use crate::schema::DataType;
 
 /// How many words of a kind an error lists.
@@ -24,11 +24,16 @@ enum Number {
 }
 
 fn is_text(target: &Target<'_>) -> bool {
-    matches!(target.data_type, DataType::Text | DataType::Bytes)
+    matches!(target.data_type, DataType::Text | DataType::Bytes) && !is_one_of_a_kind(target)
+}
+
+/// Addresses are equal or not, or in a network: they have no order and are not read as text.
+fn is_one_of_a_kind(target: &Target<'_>) -> bool {
+    is_address(target.kind) || target.kind == Kind::Mac
 }
 
 fn is_ordered(target: &Target<'_>) -> bool {
-    target.data_type.is_number() || is_text(target)
+    (target.data_type.is_number() || is_text(target)) && !is_one_of_a_kind(target)
 }
 
 /// Whether patterns can be held against the values.
@@ -45,6 +50,8 @@ impl<'a> Parser<'a> {
         }
         if is_ordered(target) {
             all.extend(["<", "<=", ">", ">=", "in"]);
+        } else if is_one_of_a_kind(target) {
+            all.push("in");
         }
         if is_readable(target) {
             all.extend(["~", "!~", "like", "contains"]);
@@ -88,7 +95,10 @@ impl<'a> Parser<'a> {
         let (allowed, needs) = match operator {
             Operator::Compare(Order::Equal) => (scalar, "a value"),
             Operator::Compare(_) => (is_ordered(target), "a number or text"),
-            Operator::In => (is_ordered(target), "a number or text"),
+            Operator::In => (
+                is_ordered(target) || is_one_of_a_kind(target),
+                "a number or text",
+            ),
             Operator::Match | Operator::Like => (is_readable(target), "text"),
             Operator::Contains => (
                 is_readable(target) || (target.listed && scalar),
@@ -160,9 +170,25 @@ impl<'a> Parser<'a> {
         order: Order,
         value: &Value<'a>,
     ) -> Result<Test, FilterError> {
+        if is_address(target.kind)
+            && let Some(network) = Network::parse(value.raw).filter(|_| !value.raw.contains('/'))
+        {
+            return Ok(self.within(target, network));
+        }
         match target.data_type {
             DataType::Text | DataType::Bytes => {
-                let than = self.bytes(target, value)?;
+                let than = if target.kind == Kind::Mac {
+                    value.mac()
+                } else {
+                    None
+                };
+                let than = match than {
+                    Some(than) => than,
+                    None if is_one_of_a_kind(target) && !value.raw.starts_with("0x") => {
+                        return Err(self.no_address(target, value));
+                    }
+                    None => self.bytes(target, value)?,
+                };
                 Ok(Test::Text(match order {
                     Order::Equal => Pattern::Equal(than),
                     order => Pattern::Order(order, than),
@@ -183,6 +209,10 @@ impl<'a> Parser<'a> {
             },
             DataType::F32 | DataType::F64 => {
                 Ok(Test::Float(order, vec![self.float(target, value)?]))
+            }
+            _ if target.kind == Kind::Bool && matches!(value.raw, "true" | "yes") => {
+                let (none, all) = ((i128::MIN, -1), (1, i128::MAX));
+                Ok(Test::Whole(Ranges::new(vec![none, all])))
             }
             _ if target.kind == Kind::Timestamp => {
                 let time = Exact::whole(value.time(&self.scanner)?);
@@ -207,6 +237,19 @@ impl<'a> Parser<'a> {
     ) -> Result<Node, FilterError> {
         if let Some(null) = values.iter().find(|value| value.is_null()) {
             return self.compiled(target, Operator::In, null);
+        }
+        if is_one_of_a_kind(target) {
+            let tests = values.iter().map(|value| {
+                let network = value.network().filter(|_| is_address(target.kind));
+                match network {
+                    Some(network) => Ok(target.leaf(self.within(target, network))),
+                    None if grouped => {
+                        Ok(target.leaf(self.compare(target, Order::Equal, value)?))
+                    }
+                    None => Err(self.no_address(target, value)),
+                }
+            });
+            return Ok(Node::of(false, tests.collect::<Result<_, _>>()?));
         }
         let network = is_text(target) && values.iter().all(|value| value.network().is_some());
         if !grouped && !network {
@@ -274,6 +317,36 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// An address in a network.
+    fn within(&self, target: &Target<'a>, network: Network) -> Test {
+        if !target.data_type.is_integer() {
+            return Test::Networks(vec![network]);
+        }
+        match network.v4() {
+            Some((mask, bits)) => Test::Bits {
+                mask: address::to_u32(mask).into(),
+                value: address::to_u32(bits).into(),
+            },
+            // A number holds no address of IPv6.
+            None => Test::Whole(Ranges::new(Vec::new())),
+        }
+    }
+
+    fn no_address(&self, target: &Target<'a>, value: &Value<'a>) -> FilterError {
+        let reason = format!(
+            "{} is no address, and {} is {}",
+            quoted(value.raw),
+            target.name,
+            described(target)
+        );
+        let error = self.scanner.error(value.at(), reason);
+        error.help(if is_address(target.kind) {
+            "as in == 10.0.0.1 or == fe80::1 or in 10.0.0.0/8"
+        } else {
+            "as in == 00:1a:2b:3c:4d:5e"
+        })
+    }
+
     /// `has`: all bits of a value are set.
     fn bits(&self, target: &Target<'a>, value: &Value<'a>) -> Result<Test, FilterError> {
         let word = match self.number(target, value)? {
@@ -304,7 +377,7 @@ impl<'a> Parser<'a> {
     /// A number, a word of the kind, or several of them joined by `|`.
     fn number(&self, target: &Target<'a>, value: &Value<'a>) -> Result<Number, FilterError> {
         let single = |text: &str, at: &Range<usize>| {
-            let octal = zero_is_octal(target.kind);
+            let octal = is_octal(target.kind);
             match exact(text, Units::of(target.kind), octal) {
                 Ok(number) => Ok(Number::Exact(number)),
                 Err(error) => match word(target.kind, text, self.words) {
@@ -379,11 +452,11 @@ impl<'a> Parser<'a> {
             }
             (NumberError::Other, Some(called)) => {
                 let words = vocabulary(target.kind, self.words);
-                let hint = hint(text, words.iter().copied());
+                let hint = hint(text, words.iter().map(String::as_str));
                 let reason = format!("no {called} is named {}{hint}", quoted(text));
                 let error = self.scanner.error(at.clone(), reason);
                 let more = if words.len() > LISTED { ", ..." } else { "" };
-                let some: Vec<&str> = words.into_iter().take(LISTED).collect();
+                let some: Vec<String> = words.into_iter().take(LISTED).collect();
                 error.help(if some.is_empty() {
                     format!("{name} takes a number or the name of a {called}")
                 } else {

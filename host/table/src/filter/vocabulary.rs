@@ -4,7 +4,7 @@
 //! plain number.
 
 use crate::kinds::words::Words;
-use crate::kinds::{Kind, capabilities, errno, open_flags, parse_word};
+use crate::kinds::{Kind, capabilities, errno, open_flags, parse_word, syscalls};
 
 /// What a number of a kind may be followed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Units {
     pub(super) fn of(kind: Kind) -> Self {
         match kind {
             Kind::Duration => Self::Time,
-            Kind::None | Kind::Bytes | Kind::Hex => Self::Size,
+            Kind::None | Kind::Hex | Kind::Bytes => Self::Size,
             _ => Self::None,
         }
     }
@@ -81,41 +81,46 @@ impl Word {
     }
 }
 
-/// Second names of error numbers.
-const ERRNO_ALIASES: [(&str, u64); 3] = [("EWOULDBLOCK", 11), ("EDEADLOCK", 35), ("ENOTSUP", 95)];
-
-/// Error numbers end here: `MAX_ERRNO` of the kernel's `include/linux/err.h`.
-const ERRNOS: std::ops::Range<u64> = 1..4_096;
-
 /// What a word means for a column of a kind.
 pub(super) fn word(kind: Kind, text: &str, words: &Words) -> Option<Word> {
     match kind {
-        Kind::Errno => {
-            let alias = ERRNO_ALIASES.iter().find(|(alias, _)| *alias == text);
-            let found = ERRNOS.into_iter().find(|n| errno::name(*n) == Some(text));
-            alias.map(|(_, n)| *n).or(found).map(Word::number)
-        }
         Kind::OpenFlags => open_flags::named(words.arch())
             .find(|(name, ..)| *name == text)
             .map(|(_, mask, value)| Word { mask, value }),
-        Kind::Capabilities => capabilities::bits(text).map(|bits| Word {
-            mask: bits,
-            value: bits,
-        }),
-        kind => {
-            let _ = called(kind)?;
-            let number = parse_word(kind, text, words)?;
-            u64::try_from(number).ok().map(Word::number)
+        Kind::Capabilities => {
+            let bits = u64::try_from(parse_word(kind, text, words)?).ok()?;
+            Some(Word {
+                mask: bits,
+                value: bits,
+            })
         }
+        kind => u64::try_from(parse_word(kind, text, words)?)
+            .ok()
+            .map(Word::number),
     }
 }
 
 /// The words of a kind, as far as they can be listed.
-pub(super) fn vocabulary(kind: Kind, words: &Words) -> Vec<&'static str> {
+pub(super) fn vocabulary(kind: Kind, words: &Words) -> Vec<String> {
+    // Above all numbers that have names.
+    const NUMBERS: std::ops::Range<u64> = 0..4_096;
+    let named = |name: &dyn Fn(u64) -> Option<&'static str>| {
+        let names = NUMBERS.filter_map(name);
+        names.map(str::to_owned).collect()
+    };
     match kind {
-        Kind::Errno => ERRNOS.filter_map(errno::name).collect(),
+        Kind::Errno => named(&errno::name),
+        Kind::Syscall => named(&|number| syscalls::name(number, words.arch())),
+        Kind::Capability | Kind::Capabilities => named(&capabilities::name),
+        Kind::Signal => (1..32_u64)
+            .map(|number| {
+                let mut name = String::new();
+                words.push(kind, number.into(), &mut name);
+                name
+            })
+            .collect(),
         Kind::OpenFlags => open_flags::named(words.arch())
-            .map(|(name, ..)| name)
+            .map(|(name, ..)| name.to_owned())
             .collect(),
         _ => Vec::new(),
     }
@@ -131,8 +136,6 @@ pub(super) fn called(kind: Kind) -> Option<&'static str> {
         Kind::Signal => Some("signal"),
         Kind::Syscall => Some("system call"),
         Kind::Capability | Kind::Capabilities => Some("capability"),
-        Kind::Device => Some("device"),
-        Kind::Address | Kind::AddressLe => Some("address"),
         _ => None,
     }
 }
@@ -151,18 +154,18 @@ pub(super) fn is_shown_as_text(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Errno
+            | Kind::Signal
+            | Kind::Syscall
             | Kind::OpenFlags
+            | Kind::Capability
+            | Kind::Capabilities
             | Kind::User
             | Kind::Group
             | Kind::FileMode
-            | Kind::Hex
-            | Kind::Signal
-            | Kind::Syscall
-            | Kind::Capability
-            | Kind::Capabilities
             | Kind::Device
             | Kind::Address
             | Kind::AddressLe
+            | Kind::Hex
     )
 }
 
@@ -171,7 +174,12 @@ pub(super) fn zero_is_nothing(kind: Kind) -> bool {
     kind == Kind::Errno
 }
 
-/// Whether a number that begins with 0 is octal, as it is shown.
-pub(super) fn zero_is_octal(kind: Kind) -> bool {
+/// Whether plain digits are octal, as they are shown.
+pub(super) fn is_octal(kind: Kind) -> bool {
     kind == Kind::FileMode
+}
+
+/// Whether values are addresses of the network, which networks hold.
+pub(super) fn is_address(kind: Kind) -> bool {
+    matches!(kind, Kind::Address | Kind::AddressLe)
 }

@@ -9,7 +9,7 @@ use arrow_buffer::NullBuffer;
 use serde_json::Value as Json;
 
 use super::super::number::exact;
-use super::super::vocabulary::{Units, word, zero_is_octal};
+use super::super::vocabulary::{Units, is_octal, word};
 use super::*;
 use crate::schema::{DataType, struct_fields};
 
@@ -49,7 +49,7 @@ fn number(cell: &str, kind: Kind) -> i128 {
         return time.as_nanosecond() - i128::from(WALL_OFFSET);
     }
     let single = |text: &str| {
-        let number = exact(text, Units::of(kind), zero_is_octal(kind));
+        let number = exact(text, Units::of(kind), is_octal(kind));
         let number = number.ok().and_then(|number| number.as_whole());
         number.unwrap_or_else(|| word(kind, text, &words()).unwrap().value.into())
     };
@@ -80,6 +80,15 @@ fn array(data_type: &DataType, kind: Kind, cells: &[Option<&str>]) -> ArrayRef {
                 .iter()
                 .map(|cell| cell.map(|cell| cell.parse().unwrap()));
             Arc::new(values.collect::<Float64Array>())
+        }
+        DataType::Bytes if kind == Kind::Address => {
+            let values = cells.iter().map(|cell| {
+                cell.map(|cell| match cell.parse().unwrap() {
+                    std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
+                    std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
+                })
+            });
+            Arc::new(BinaryArray::from_iter(values))
         }
         DataType::Text | DataType::Bytes => Arc::new(BinaryArray::from_iter(
             cells.iter().map(|cell| cell.map(bytes)),
@@ -166,7 +175,7 @@ pub(super) fn rows() -> Rows {
 #[test]
 fn every_example_of_the_page_takes_its_rows() {
     let rows = rows();
-    assert_eq!(rows.table.columns.len(), 18);
+    assert_eq!(rows.table.columns.len(), 22);
     let mut examples = 0;
     let mut within = false;
     for line in PAGE.lines() {

@@ -333,3 +333,65 @@ fn rows_are_taken_with_the_wanted_columns() {
     assert_eq!(nothing.len, 0);
     assert!(rows.filtered(&BooleanBuffer::new_set(4), |_| true).is_err());
 }
+
+#[test]
+fn addresses_in_bytes_and_in_numbers() {
+    let numbers = || {
+        let of = |text: &str| crate::kinds::address::to_u32(text.parse().unwrap());
+        array(UInt32Array::from(vec![
+            of("10.0.0.1"),
+            of("10.200.3.4"),
+            of("11.0.0.1"),
+        ]))
+    };
+    let bytes = || {
+        array(BinaryArray::from(vec![
+            &[10, 0, 0, 1][..],
+            &[10, 200, 3, 4],
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1],
+            &[1, 2],
+        ]))
+    };
+    let number = |filter| among("u32", Kind::Address, numbers(), filter);
+    assert_eq!(number("x == 10.0.0.1"), [0]);
+    assert_eq!(number("x != 10.0.0.1"), [1, 2]);
+    assert_eq!(number("x in 10.0.0.0/8"), [0, 1]);
+    assert_eq!(number("x in (10.128.0.0/9, 11.0.0.1)"), [1, 2]);
+    assert!(number("x in fe80::/10").is_empty());
+    assert_eq!(number("x like \"*.1\""), [0, 2]);
+    let bytes = |filter| among("bytes", Kind::Address, bytes(), filter);
+    assert_eq!(bytes("x == 10.0.0.1"), [0, 2]);
+    assert_eq!(bytes("x in 10.0.0.0/8"), [0, 1, 2]);
+    assert_eq!(bytes("x not in (10.0.0.0/24)"), [1, 3]);
+    assert_eq!(bytes("x == 0x0102"), [3]);
+    assert_eq!(bytes("x == \"10.0.0.1\""), [0, 2]);
+    let macs = array(BinaryArray::from(vec![
+        &b"\x00\x1a\x2b\x3c\x4d\x5e"[..],
+        b"\0\0\0\0\0\0",
+    ]));
+    assert_eq!(
+        among("bytes", Kind::Mac, macs, "x == 00:1A:2b:3c:4d:5e"),
+        [0]
+    );
+}
+
+#[test]
+fn words_of_other_kinds() {
+    let numbers = || array(UInt32Array::from(vec![0, 1, 9, 1 << 20]));
+    let taken = |kind, filter| among("u32", kind, numbers(), filter);
+    assert_eq!(taken(Kind::Bool, "x"), [1, 2, 3]);
+    assert_eq!(taken(Kind::Bool, "not x"), [0]);
+    assert_eq!(taken(Kind::Bool, "x == true"), [1, 2, 3]);
+    assert_eq!(taken(Kind::Bool, "x != true"), [0]);
+    assert_eq!(taken(Kind::Bool, "x == false"), [0]);
+    assert_eq!(taken(Kind::Device, "x == 1:0"), [3]);
+    assert_eq!(taken(Kind::Device, "x ~ ^0:"), [0, 1, 2]);
+    assert_eq!(taken(Kind::Bytes, "x >= 1MiB"), [3]);
+    assert_eq!(taken(Kind::Signal, "x == KILL"), [2]);
+    assert_eq!(taken(Kind::Signal, "x ~ KILL"), [2]);
+    assert_eq!(taken(Kind::Syscall, "x == write or x == mmap"), [1, 2]);
+    assert_eq!(taken(Kind::Capability, "x == CAP_LINUX_IMMUTABLE"), [2]);
+    assert_eq!(taken(Kind::Capabilities, "x has CAP_SYS_PACCT"), [3]);
+    assert!(taken(Kind::Capabilities, "x == CHOWN|FSETID").is_empty());
+    assert_eq!(taken(Kind::FileMode, "x == 11"), [2]);
+}

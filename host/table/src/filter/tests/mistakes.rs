@@ -159,6 +159,36 @@ fn mistakes_are_where_they_are_told() {
             "enoent",
             "no error number is named \"enoent\", did you mean \"ENOENT\"?",
         ),
+        (
+            "dst == db",
+            "db",
+            "\"db\" is no address, and dst is bytes, address",
+        ),
+        (
+            "dst == 10.0.0.0/8",
+            "10.0.0.0/8",
+            "\"10.0.0.0/8\" is no address, and dst is bytes, address",
+        ),
+        (
+            "dst in db",
+            "db",
+            "\"db\" is no address, and dst is bytes, address",
+        ),
+        (
+            "dst > 10.0.0.1",
+            ">",
+            "`>` needs a number or text, dst is bytes, address",
+        ),
+        (
+            "signal == SIGTERMM",
+            "SIGTERMM",
+            "no signal is named \"SIGTERMM\", did you mean \"SIGTERM\"?",
+        ),
+        (
+            "syscall == opnat",
+            "opnat",
+            "no system call is named \"opnat\", did you mean \"openat\"?",
+        ),
         ("time > 5", "5", "\"5\" is not a point in time"),
         (
             "time > 2026-13-01T00:00:00Z",
