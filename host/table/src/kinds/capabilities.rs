@@ -91,7 +91,7 @@ pub(super) fn push_set(set: u64, out: &mut String) {
 }
 
 /// The bits of one word of a set.
-pub(crate) fn bits(word: &str) -> Option<u64> {
+pub(super) fn bits(word: &str) -> Option<u64> {
     match word {
         "all" => Some(ALL),
         _ => number(word).map(|number| 1 << number),
