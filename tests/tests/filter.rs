@@ -21,7 +21,8 @@ fn only_rows_for_which_it_holds_are_shown_and_the_rest_is_counted() {
         .args(&["--", "cat", "/nowhere", "/etc/hostname", "/nothing"])
         .finish();
     let rows = finished.rows();
-    let expected = |path: &str| serde_json::json!({"path": path, "error": "ENOENT"});
+    let expected =
+        |path: &str| serde_json::json!({"path": path, "error": "ENOENT", "error_raw": 2});
     assert_eq!(rows, [expected("/nowhere"), expected("/nothing")]);
     let summary = summary(&path);
     let ledger = &summary["rows"]["open"];
@@ -47,7 +48,7 @@ fn the_short_form_is_the_same() {
 fn a_mistake_is_shown_at_its_place() {
     for (filter, words) in [
         ("eror == ENOENT", &["eror == ENOENT", "^^^^", "error"][..]),
-        ("error == ENONET", &["^^^^^^", "ENOENT"][..]),
+        ("error == ENOETN", &["^^^^^^", "ENOENT"][..]),
         ("path >", &["path >"][..]),
     ] {
         let finished = Ig::run(bundle("trace_open"))

@@ -18,10 +18,12 @@ pub(crate) fn object(name: &'static str) -> &'static [u8] {
 }
 
 fn compile(name: &str) -> Vec<u8> {
-    let clang = ["clang-19", "clang-22", "clang-21", "clang-20", "clang"]
-        .into_iter()
-        .find(|clang| Command::new(clang).arg("--version").output().is_ok())
-        .expect("clang 19 or newer");
+    let clang = [
+        "clang-19", "clang-22", "clang-21", "clang-20", "clang-18", "clang-17", "clang-16", "clang",
+    ]
+    .into_iter()
+    .find(|clang| Command::new(clang).arg("--version").output().is_ok())
+    .expect("clang 16 or newer");
     let (target, include) = if cfg!(target_arch = "x86_64") {
         ("-D__TARGET_ARCH_x86", "/usr/include/x86_64-linux-gnu")
     } else {

@@ -26,10 +26,12 @@ pub fn object(name: &str, definitions: &[&str]) -> Vec<u8> {
         "arm64"
     };
     let starting = STARTING.write();
-    let clang = ["clang-22", "clang-21", "clang-20", "clang-19", "clang"]
-        .into_iter()
-        .find(|clang| Command::new(clang).arg("--version").output().is_ok())
-        .expect("clang 19 or newer");
+    let clang = [
+        "clang-19", "clang-22", "clang-21", "clang-20", "clang-18", "clang-17", "clang-16", "clang",
+    ]
+    .into_iter()
+    .find(|clang| Command::new(clang).arg("--version").output().is_ok())
+    .expect("clang 16 or newer");
     let result = Command::new(clang)
         .args([
             "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror", "-c",

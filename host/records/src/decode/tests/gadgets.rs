@@ -9,10 +9,12 @@ use std::process::Command;
 /// A source below the workspace, compiled.
 fn compile(source: &str) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let clang = ["clang-19", "clang-22", "clang-21", "clang-20", "clang"]
-        .into_iter()
-        .find(|clang| Command::new(clang).arg("--version").output().is_ok())
-        .expect("clang 19 or newer");
+    let clang = [
+        "clang-19", "clang-22", "clang-21", "clang-20", "clang-18", "clang-17", "clang-16", "clang",
+    ]
+    .into_iter()
+    .find(|clang| Command::new(clang).arg("--version").output().is_ok())
+    .expect("clang 16 or newer");
     let (target, include) = if cfg!(target_arch = "x86_64") {
         ("-D__TARGET_ARCH_x86", "/usr/include/x86_64-linux-gnu")
     } else {
