@@ -3,6 +3,7 @@
 pub mod columns;
 pub mod command;
 pub mod doctor;
+mod early;
 mod guest;
 pub mod ledger;
 pub mod options;

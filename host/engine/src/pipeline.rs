@@ -1,6 +1,7 @@
 //! From a span of records to rows in the writers' queues: guest, decoder, ledgers. Knows nothing of where spans come
 //! from.
 
+use crate::early::{Early, Left};
 use crate::guest::{Emitted, GuestHost, Say, Staged};
 use crate::ledger::{GuestSummary, OutputRows, RecordLedger, RowLedger};
 use crate::plan::PlannedTable;
@@ -72,6 +73,7 @@ pub(crate) struct Pipeline {
     redactor: Redactor,
     records: Vec<RecordLedger>,
     instance: Option<Instance>,
+    early: Early,
     say: Say,
 }
 
@@ -112,6 +114,7 @@ impl Pipeline {
             redactor,
             records: vec![RecordLedger::default(); sources],
             instance,
+            early: Early::default(),
             say,
         }
     }
@@ -144,7 +147,42 @@ impl Pipeline {
         if records == 0 {
             return Ok(());
         }
+        let mut early = std::mem::take(&mut self.early);
+        let result = self.decide(source, span, records, &mut early, now);
+        // It goes back with its memory.
+        self.early = early;
+        result
+    }
+
+    fn decide(
+        &mut self,
+        source: usize,
+        span: &[u8],
+        records: u32,
+        early: &mut Early,
+        now: Now,
+    ) -> Result<(), TooManyTraps> {
         let over = self.instance.as_ref().is_some_and(|i| i.over);
+        let of_source =
+            |sink: &&Sink| sink.plan.source == Some(source) && sink.plan.early.is_some();
+        let (span, records) = match self.sinks.iter().find(of_source).filter(|_| !over) {
+            None => (span, records),
+            Some(sink) => match early.narrow(&sink.plan, span, now.wall_offset) {
+                Ok(Left::All) => (span, records),
+                Ok(Left::Some(kept, left)) => {
+                    self.exclude(source, records.saturating_sub(left));
+                    if left == 0 {
+                        return Ok(());
+                    }
+                    (kept, left)
+                }
+                // The ring's consumer has checked the framing, so there is nothing here that could be wrong.
+                Err(what) => {
+                    (self.say)(&format!("a span can't be filtered: {what}"));
+                    (span, records)
+                }
+            },
+        };
         let outcome = match self.guest() {
             Some(guest) => {
                 guest.host_mut().begin(now.clocks(), true);
@@ -197,6 +235,17 @@ impl Pipeline {
                 self.trapped(&trap, now)
             }
             (_, None) => Ok(()),
+        }
+    }
+
+    /// Counts records that the filter kept from the guest.
+    fn exclude(&mut self, source: usize, records: u32) {
+        if let Some(ledger) = self.records.get_mut(source) {
+            let excluded = &mut ledger.excluded_before_guest;
+            match excluded.get_mut("filter") {
+                Some(count) => *count += u64::from(records),
+                None => drop(excluded.insert("filter".to_owned(), u64::from(records))),
+            }
         }
     }
 
@@ -268,6 +317,7 @@ impl Pipeline {
             redactor: _,
             records,
             instance,
+            early: _,
             say: _,
         } = self;
         let mut blocked_ns = 0;

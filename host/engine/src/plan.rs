@@ -26,6 +26,8 @@ pub(crate) struct PlannedTable {
     pub shown: bool,
     /// Columns that are written, in this order.
     pub selected: Vec<usize>,
+    /// Only records for which this holds reach the guest.
+    pub early: Option<Filter>,
     /// Only rows for which this holds are shown.
     pub filter: Option<Filter>,
     /// The order of the rows of a frame.
@@ -108,7 +110,8 @@ impl Plan {
                 wish.needed()
                     .filter_map(|c| table.enables.get(c).copied().flatten()),
             );
-            planned.push(plan_table(table, wish, sources)?);
+            let early = bundle.component.is_some() && manifest.guest.stateless;
+            planned.push(plan_table(table, wish, sources, early)?);
         }
 
         let values = values(manifest, &resolved, params, &enabled)?;
@@ -239,6 +242,7 @@ fn plan_table(
     table: &ResolvedTable,
     wish: Wish,
     sources: &[ResolvedSource],
+    early: bool,
 ) -> Result<PlannedTable, RunError> {
     let ResolvedTable {
         table,
@@ -279,6 +283,7 @@ fn plan_table(
         ),
         None => None,
     };
+    let is_field = |column: usize| matches!(columns.get(column), Some(ColumnSource::Field { .. }));
     let Wish {
         shown,
         selected,
@@ -286,11 +291,16 @@ fn plan_table(
         sort,
         max_rows,
     } = wish;
+    let (early, filter) = match filter {
+        Some(filter) if early => filter.split(is_field),
+        filter => (None, filter),
+    };
     Ok(PlannedTable {
         table: Arc::new(table.clone()),
         mode: *mode,
         shown,
         selected,
+        early,
         filter,
         sort,
         max_rows,

@@ -267,6 +267,10 @@ pub struct Guest {
     /// The guest may set timers, and exports `ticker`.
     #[serde(default)]
     pub timers: bool,
+    /// The guest keeps nothing of a record that would change what it makes of another, and gives each row the `origin` of
+    /// its record. What `--filter` asks of `field` columns is then asked before the guest.
+    #[serde(default)]
+    pub stateless: bool,
 }
 
 impl Guest {

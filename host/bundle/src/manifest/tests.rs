@@ -437,7 +437,7 @@ fn the_schema_says_what_the_reader_says() {
             .collect()
     };
     assert_eq!(keys("Program"), ["name", "optional"]);
-    assert_eq!(keys("Guest"), ["clock", "timers"]);
+    assert_eq!(keys("Guest"), ["clock", "stateless", "timers"]);
 }
 
 proptest::proptest! {
