@@ -370,6 +370,34 @@ impl FromStr for Kind {
     }
 }
 
+/// The typedefs of the headers for gadgets (`gadget/types.h`) that have a kind. Others are shown by their type.
+pub const TYPEDEFS: &[(&str, Kind)] = &[
+    ("gadget_bytes", Kind::Bytes),
+    ("gadget_cgroup_id", Kind::Cgroup),
+    ("gadget_duration", Kind::Duration),
+    ("gadget_errno", Kind::Errno),
+    ("gadget_file_flags", Kind::OpenFlags),
+    ("gadget_file_mode", Kind::FileMode),
+    ("gadget_gid", Kind::Gid),
+    ("gadget_mntns_id", Kind::MountNs),
+    ("gadget_netns_id", Kind::NetNs),
+    ("gadget_pid", Kind::Pid),
+    ("gadget_ppid", Kind::Pid),
+    ("gadget_signal", Kind::Signal),
+    ("gadget_syscall", Kind::Syscall),
+    ("gadget_tid", Kind::Tid),
+    ("gadget_timestamp", Kind::Timestamp),
+    ("gadget_uid", Kind::Uid),
+];
+
+/// The kind of a field that was declared with a typedef of [`TYPEDEFS`].
+#[must_use]
+pub fn of_typedef(typedef: &str) -> Option<Kind> {
+    TYPEDEFS
+        .iter()
+        .find_map(|(name, kind)| (*name == typedef).then_some(*kind))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

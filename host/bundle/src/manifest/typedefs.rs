@@ -1,27 +1,8 @@
 //! What the typedefs of `gadget/types.h` say about a field.
 
 use ig_object::btf::{FieldType, Layout};
+use ig_table::kinds::of_typedef;
 use ig_table::{DataType, Kind};
-
-/// The typedefs that have a kind. Those of `gadget/types.h` that are not here are shown by their type.
-const KINDS: &[(&str, Kind)] = &[
-    ("gadget_bytes", Kind::Bytes),
-    ("gadget_cgroup_id", Kind::Cgroup),
-    ("gadget_duration", Kind::Duration),
-    ("gadget_errno", Kind::Errno),
-    ("gadget_file_flags", Kind::OpenFlags),
-    ("gadget_file_mode", Kind::FileMode),
-    ("gadget_gid", Kind::Gid),
-    ("gadget_mntns_id", Kind::MountNs),
-    ("gadget_netns_id", Kind::NetNs),
-    ("gadget_pid", Kind::Pid),
-    ("gadget_ppid", Kind::Pid),
-    ("gadget_signal", Kind::Signal),
-    ("gadget_syscall", Kind::Syscall),
-    ("gadget_tid", Kind::Tid),
-    ("gadget_timestamp", Kind::Timestamp),
-    ("gadget_uid", Kind::Uid),
-];
 
 /// The kind of the field at `path` (`a.b.c`), shown as `data_type`, when the manifest names none: that of the outermost
 /// typedef that has one and goes with the type, of an array that of its elements.
@@ -33,12 +14,8 @@ pub(super) fn kind(layout: &Layout, path: &str, data_type: &DataType) -> Kind {
         FieldType::Array { element, .. } => element.typedefs.as_slice(),
         _ => &[],
     };
-    let of = |typedef: &String| {
-        KINDS
-            .iter()
-            .find_map(|(name, kind)| (name == typedef).then_some(*kind))
-    };
-    let mut kinds = found.field.typedefs.iter().chain(elements).filter_map(of);
+    let typedefs = found.field.typedefs.iter().chain(elements);
+    let mut kinds = typedefs.filter_map(|typedef| of_typedef(typedef));
     kinds
         .find(|kind| kind.accepts(data_type))
         .unwrap_or_default()
@@ -46,8 +23,6 @@ pub(super) fn kind(layout: &Layout, path: &str, data_type: &DataType) -> Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn the_header_names_the_kind_of_each_typedef() {
         let headers = crate::build::embedded::HEADERS;
@@ -63,7 +38,10 @@ mod tests {
             })
             .collect();
         documented.sort_unstable();
-        let mut known: Vec<_> = KINDS.iter().map(|(n, kind)| (*n, kind.as_str())).collect();
+        let mut known: Vec<_> = ig_table::kinds::TYPEDEFS
+            .iter()
+            .map(|(n, kind)| (*n, kind.as_str()))
+            .collect();
         known.sort_unstable();
         assert_eq!(documented, known);
     }

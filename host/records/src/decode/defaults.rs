@@ -2,6 +2,7 @@
 
 use super::{FieldSpec, meaning, plan};
 use ig_object::btf::{Field, FieldType, Layout};
+use ig_table::kinds::of_typedef;
 use ig_table::{DataType, Kind};
 use std::collections::{HashMap, HashSet};
 
@@ -199,27 +200,9 @@ fn endpoint_or_address(layout: &Layout) -> Option<Kind> {
     })
 }
 
-/// Kinds by the typedef that a field was declared with.
-const TYPEDEFS: [(&str, Kind); 23] = [
-    ("gadget_timestamp", Kind::Timestamp),
-    ("gadget_duration", Kind::Duration),
-    ("gadget_bytes", Kind::Bytes),
-    ("gadget_pid", Kind::Pid),
-    ("gadget_ppid", Kind::Pid),
-    ("gadget_tid", Kind::Tid),
-    ("gadget_ptid", Kind::Tid),
-    ("gadget_uid", Kind::Uid),
-    ("gadget_gid", Kind::Gid),
-    ("gadget_errno", Kind::Errno),
-    ("gadget_signal", Kind::Signal),
-    ("gadget_syscall", Kind::Syscall),
-    ("gadget_file_flags", Kind::OpenFlags),
-    ("gadget_file_mode", Kind::FileMode),
-    ("gadget_mntns_id", Kind::MountNs),
-    ("gadget_netns_id", Kind::NetNs),
-    ("gadget_pidns_id", Kind::PidNs),
-    ("gadget_cgroup_id", Kind::Cgroup),
-    // include/linux/types.h
+/// Kinds by the typedef of the kernel (`include/linux/types.h`) that a field was declared with, beside those of gadgets'
+/// headers.
+const TYPEDEFS: [(&str, Kind); 5] = [
     ("uid_t", Kind::Uid),
     ("gid_t", Kind::Gid),
     ("umode_t", Kind::FileMode),
@@ -262,9 +245,9 @@ const NAMES: [(&[&str], Kind); 19] = [
 
 fn kind_of(field: &Field) -> Kind {
     let typedefs = field.typedefs.iter();
-    let by_typedef = typedefs.flat_map(|name| {
-        let known = TYPEDEFS.iter().find(|(typedef, _)| typedef == name);
-        known.map(|(_, kind)| *kind)
+    let by_typedef = typedefs.filter_map(|name| {
+        let known = || TYPEDEFS.iter().find(|(typedef, _)| typedef == name);
+        of_typedef(name).or_else(|| known().map(|(_, kind)| *kind))
     });
     let by_name = || {
         let known = NAMES
