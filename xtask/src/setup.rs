@@ -93,6 +93,9 @@ pub fn bench_tools() -> Result<()> {
             wanted.push(name.to_owned());
         }
     }
+    if !in_path("column") {
+        wanted.push("bsdextrautils".to_owned());
+    }
     if !in_path("bpftool") && Apt::has("bpftool") {
         wanted.push("bpftool".into());
     }

@@ -14,6 +14,7 @@ mod native;
 mod process;
 mod ring;
 mod start;
+mod write;
 
 use anyhow::{Context as _, Result, bail};
 use figures::Figure;
@@ -22,11 +23,12 @@ use std::path::PathBuf;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
     ("decode", decode::run),
+    ("write", write::run),
     ("ring", ring::run),
     ("end-to-end", end_to_end::run),
 ];
