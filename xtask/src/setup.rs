@@ -196,7 +196,7 @@ fn wasm_target(place: &Place) -> Result<()> {
     if !Apt::has("rustc-web") {
         bail!(
             "no {GUEST_TARGET}: `rustup target add {GUEST_TARGET}` did not work, and this release \
-             has no package rustc-web; try again when static.rust-lang.org can be reached"
+             has no package rustc-web; try again when rustup can download"
         );
     }
     let lld = Apt::newest("lld", &LLD_VERSIONS)?;
