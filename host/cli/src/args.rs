@@ -81,16 +81,19 @@ fn image() -> Command {
                         .value_parser(value_parser!(PathBuf))
                         .help("The bundle"),
                 )
-                .arg(
-                    Arg::new("output")
-                        .short('o')
-                        .long("output")
-                        .value_name("FORMAT")
-                        .value_parser(["text", "json"])
-                        .default_value("text")
-                        .help("How to show it"),
-                ),
+                .arg(text_or_json()),
         )
+}
+
+/// `-o text|json`, of the commands that show something that is no table.
+pub fn text_or_json() -> Arg {
+    Arg::new("output")
+        .short('o')
+        .long("output")
+        .value_name("FORMAT")
+        .value_parser(["text", "json"])
+        .default_value("text")
+        .help("How to show it")
 }
 
 fn run() -> Command {

@@ -1,22 +1,14 @@
 //! `ig doctor`.
 
-use crate::{Failure, exit, print};
-use clap::{Arg, ArgMatches, Command};
+use crate::{Failure, args, exit, print};
+use clap::{ArgMatches, Command};
 use ig_engine::doctor::{self, Check, Report};
 
 /// Its part of the one definition.
 pub fn command() -> Command {
     Command::new("doctor")
         .about("Says what of this machine works for gadgets, what does not, and the cure")
-        .arg(
-            Arg::new("output")
-                .short('o')
-                .long("output")
-                .value_name("FORMAT")
-                .value_parser(["text", "json"])
-                .default_value("text")
-                .help("How to show it"),
-        )
+        .arg(args::text_or_json())
         .after_help(
             "States: ok; warning: gadgets run, but not all of them, or not as well; missing: no gadget runs without it;\n\
              unknown: it could not be tried; info: neither good nor bad.\n\

@@ -1,7 +1,7 @@
 //! `ig version`.
 
-use crate::{Failure, print};
-use clap::{Arg, ArgMatches, Command};
+use crate::{Failure, args, print};
+use clap::{ArgMatches, Command};
 use ig_engine::CONTRACT_VERSION;
 use ig_engine::bundle::Arch;
 
@@ -9,15 +9,7 @@ use ig_engine::bundle::Arch;
 pub fn command() -> Command {
     Command::new("version")
         .about("Shows the version, the architecture and the contract that guests are linked to")
-        .arg(
-            Arg::new("output")
-                .short('o')
-                .long("output")
-                .value_name("FORMAT")
-                .value_parser(["text", "json"])
-                .default_value("text")
-                .help("How to show it"),
-        )
+        .arg(args::text_or_json())
 }
 
 /// What `ig version` and `ig --version` say behind the name.

@@ -353,12 +353,12 @@ impl Live {
                 }
                 Err(End::Failure(what)) => break Some(what),
             };
-            if round == Round::Behind {
-                continue;
-            }
             if self.pipeline.closed() {
                 self.stop.request(Reason::Reader);
                 break None;
+            }
+            if round == Round::Behind {
+                continue;
             }
             self.pipeline.tell_failed();
             let wake_up = self.wake_up();

@@ -17,7 +17,8 @@
 //! A value that can't be cut and is wider than its column moves what follows to the right; the next
 //! column that can be cut takes that up. After a resize the widths are fitted anew at the next batch.
 //! The header is printed once, before the first row, and never again (in each file of its own, where
-//! files rotate).
+//! files rotate). The frames of a table that has them are drawn over each other on a terminal, each
+//! with its header.
 //!
 //! **Not on a terminal** nothing is cut, the last column is not padded, and nothing is coloured.
 //!

@@ -2,6 +2,7 @@
 //!
 //! - The object's keys are the selected columns, in their order. Every key is always there; a value
 //!   that is not known is `null`.
+//! - Rows of a frame have its number, from 1, as first key: `"frame"`.
 //! - Numbers are plain numbers, also above 2^53: readers that keep numbers as f64 have to mind. A
 //!   float that is not finite is `null`.
 //! - `text` is a string; bytes in it that are not UTF-8 are `\xNN` (in the file: `"\\xff"`),

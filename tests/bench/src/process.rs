@@ -142,20 +142,38 @@ pub struct Storm {
 impl Storm {
     /// Starts the process; `rate` 0 is as fast as it goes.
     pub fn new(setup: &Setup, rate: u64, count: u64) -> Result<Self> {
-        let mut child = Command::new(setup.program("storm"))
-            .args([rate.to_string(), count.to_string()])
+        Self::start(
+            Command::new(setup.program("storm")).args([rate.to_string(), count.to_string()]),
+        )
+    }
+
+    /// Starts any process that says `ready` and then waits for a line.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let mut output = BufReader::new(child.stdout.take().context("its output")?);
         let mut line = String::new();
         output.read_line(&mut line)?;
+        if line != "ready\n" {
+            child.wait()?;
+            bail!("{command:?} was not ready");
+        }
         Ok(Self { child, output })
     }
 
     /// Its only thread.
     pub fn tid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it before its time: what it said last.
+    pub fn stop(mut self) -> Result<String> {
+        end(&mut self.child)?;
+        let mut said = String::new();
+        self.output.read_to_string(&mut said)?;
+        Ok(said)
     }
 
     /// Lets it go and waits for its end: nanoseconds a call.

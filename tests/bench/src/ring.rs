@@ -8,14 +8,13 @@
 )]
 
 use crate::figures::{Figure, median};
-use crate::process::{Setup, end};
+use crate::process::{Setup, Storm};
 use anyhow::{Context as _, Result, bail};
 use ig_kernel::{LoadOptions, Loader, Stopper, Waiter, Wake};
 use ig_object::Object;
 use std::hint::black_box;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -26,41 +25,6 @@ struct Run {
     cpu: f64,
     /// Nanoseconds that one call took the traced thread.
     call: f64,
-}
-
-/// A helper process that said it is ready.
-struct Helper {
-    child: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Helper {
-    fn start(command: &mut Command) -> Result<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut output = BufReader::new(child.stdout.take().context("its output")?);
-        let mut line = String::new();
-        output.read_line(&mut line)?;
-        if line != "ready\n" {
-            child.wait()?;
-            bail!("{command:?} was not ready");
-        }
-        Ok(Self { child, output })
-    }
-
-    fn go(&mut self) -> Result<f64> {
-        self.child
-            .stdin
-            .take()
-            .context("its input")?
-            .write_all(b"\n")?;
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        self.child.wait()?;
-        line.trim().parse().context("what the storm said")
-    }
 }
 
 /// CPU time of the calling thread, in nanoseconds.
@@ -123,13 +87,13 @@ fn consume(object: &Path, tid: u32, ready: &mpsc::Sender<Stopper>) -> Result<(f6
     Ok((records, thread_cpu() - begin))
 }
 
-fn storm(setup: &Setup, count: u64) -> Result<Helper> {
-    Helper::start(Command::new(setup.program("ring")).args(["storm", &count.to_string()]))
+fn storm(setup: &Setup, count: u64) -> Result<Storm> {
+    Storm::start(Command::new(setup.program("ring")).args(["storm", &count.to_string()]))
 }
 
 fn ours(setup: &Setup, object: &Path, count: u64) -> Result<Run> {
-    let mut storm = storm(setup, count)?;
-    let tid = storm.child.id();
+    let storm = storm(setup, count)?;
+    let tid = storm.tid();
     let (ready, wait) = mpsc::channel();
     std::thread::scope(|scope| {
         let consumer = scope.spawn(move || {
@@ -138,9 +102,9 @@ fn ours(setup: &Setup, object: &Path, count: u64) -> Result<Run> {
         });
         let stopper = wait.recv();
         let call = if stopper.is_ok() {
-            storm.go()
+            storm.run()
         } else {
-            end(&mut storm.child).map(|()| 0.0)
+            storm.stop().map(|_| 0.0)
         };
         std::thread::sleep(Duration::from_millis(50));
         if let Ok(stopper) = stopper {
@@ -159,19 +123,17 @@ fn ours(setup: &Setup, object: &Path, count: u64) -> Result<Run> {
 }
 
 fn libbpf(setup: &Setup, object: &Path, count: u64) -> Result<Run> {
-    let mut storm = storm(setup, count)?;
-    let tid = storm.child.id().to_string();
-    let mut reader = Helper::start(
+    let storm = storm(setup, count)?;
+    let tid = storm.tid().to_string();
+    let reader = Storm::start(
         Command::new(setup.program("ring"))
             .arg("poll")
             .arg(object)
             .arg(tid),
     )?;
-    let call = storm.go();
+    let call = storm.run();
     std::thread::sleep(Duration::from_millis(50));
-    end(&mut reader.child)?;
-    let mut said = String::new();
-    reader.output.read_to_string(&mut said)?;
+    let said = reader.stop()?;
     let (records, cpu) = said
         .trim()
         .split_once(' ')

@@ -199,6 +199,26 @@ fn what_waits_is_written_together() {
     assert_eq!(calls.len(), 4, "{calls:?}");
 }
 
+/// A live view shows each picture when it is there; and a chunk has one header, by which rows are counted.
+#[test]
+fn each_frame_is_written_by_itself() {
+    let sink = Sink::default();
+    sink.with(|state| state.held = true);
+    let output = start(Format::Json, QueueLimits::default(), sink.clone());
+    let table = table();
+    for frame in 1..=5 {
+        output.push(Rows {
+            frame,
+            ..rows(&table, FIRST, 2)
+        });
+    }
+    sink.with(|state| state.held = false);
+    let ledger = output.finish(None);
+    assert_eq!((ledger.pushed, ledger.written), (10, 10));
+    let calls = sink.state.0.lock().unwrap().calls.clone();
+    assert_eq!(calls, [2 * "{\"frame\":1,\"n\":100000}\n".len(); 5]);
+}
+
 #[test]
 fn a_full_queue_loses_rows_by_name_and_never_waits() {
     let sink = Sink::default();

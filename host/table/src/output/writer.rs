@@ -112,7 +112,9 @@ impl Writer {
                     self.encoder.write(&rows, &mut self.chunk)?;
                     self.in_hand += rows.len as u64;
                     let bytes = self.chunk.len() + self.encoder.kept();
-                    if self.chunk.len() < CHUNK
+                    // A frame is a picture: it is shown as soon as it is there, by itself.
+                    if rows.frame == 0
+                        && self.chunk.len() < CHUNK
                         && self.in_hand < IN_HAND
                         && !self.target.is_full(bytes)
                     {
