@@ -1,6 +1,7 @@
-//! The guest, by its language: what there is in the gadget's folder decides.
+//! Rust guests, built by cargo.
 
-use super::{BuildError, toolchain};
+use super::Core;
+use crate::build::{BuildError, toolchain};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,37 +13,6 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 
-/// What a guest is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// There is a `Cargo.toml`.
-    Rust,
-}
-
-impl Language {
-    /// The language of the guest in `folder`; none: the host's decoder alone makes the rows.
-    #[must_use]
-    pub fn of(folder: &Path) -> Option<Self> {
-        folder.join("Cargo.toml").is_file().then_some(Self::Rust)
-    }
-}
-
-/// A compiled guest that is not a component yet.
-#[derive(Debug)]
-pub(super) struct Core {
-    /// The module.
-    pub(super) module: Vec<u8>,
-    /// The compiler's name and version.
-    pub(super) compiler: String,
-}
-
-/// Compiles the guest in `folder`.
-pub(super) fn compile(folder: &Path, language: Language) -> Result<Core, BuildError> {
-    match language {
-        Language::Rust => rust(folder),
-    }
-}
-
 /// How Rust is compiled for the guest's target here.
 enum Toolchain {
     /// The target is installed.
@@ -52,7 +22,7 @@ enum Toolchain {
 }
 
 /// What guests would be compiled with here, outside of any folder that chooses a compiler of its own.
-pub(super) fn installed() -> Result<String, BuildError> {
+pub(in crate::build) fn installed() -> Result<String, BuildError> {
     cargo()?;
     let (rustc, how) = match toolchain(Path::new("/"))? {
         Toolchain::Installed => ("rustc", "its library is installed"),
@@ -76,7 +46,8 @@ fn cargo() -> Result<PathBuf, BuildError> {
         })
 }
 
-fn rust(folder: &Path) -> Result<Core, BuildError> {
+/// Compiles the guest in `folder`.
+pub(super) fn compile(folder: &Path) -> Result<Core, BuildError> {
     let cargo = cargo()?;
     let toolchain = toolchain(folder)?;
     let manifest = folder.join("Cargo.toml");

@@ -85,7 +85,7 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     if !manifest.maps.is_empty() {
         modules.push_str("pub mod maps;\n\n");
     }
-    let version = super::world::contract_version();
+    let version = super::contract_version();
     let export_tick = export_tick.replace("@0.1.0", &format!("@{version}"));
     format!(
         r##"//! What the gadget `{name}` is written with; generated from its manifest and its eBPF object.

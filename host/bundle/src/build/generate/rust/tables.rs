@@ -6,7 +6,7 @@ use ig_table::DataType;
 use std::fmt::Write as _;
 
 /// The most columns of one table that a guest can compute: they are kept as bits of a word.
-pub(super) const MOST_COLUMNS: usize = 64;
+pub(in crate::build::generate) const MOST_COLUMNS: usize = 64;
 
 /// A column that the guest computes.
 struct Column<'m> {
