@@ -2,6 +2,7 @@
 
 use ig_tests::{Ig, bundle};
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
@@ -200,6 +201,58 @@ fn a_full_disk_loses_rows_by_that_name() {
     assert_eq!(super::ledgers::sum(&rows["lost"]), emitted);
     // Unlike a reader that went away, this is a failure.
     finished.expect_code(125);
+}
+
+/// A disk that fills up in the middle: what was written before is whole rows, under a name that says so, and each of the
+/// others is counted.
+#[test]
+fn a_disk_that_fills_up_leaves_whole_rows() {
+    let disk = Disk::of_size("64k");
+    let (rows, summary) = (disk.path().join("rows.csv"), tempfile::tempdir());
+    let summary = summary.expect("a folder");
+    let summary = summary.path().join("summary.json");
+    let finished = Ig::run(bundle("trace_open"))
+        .args(&["-o", "csv", "--output-file"])
+        .arg(&rows)
+        .arg("--summary")
+        .arg(format!("json:{}", summary.display()))
+        .sh("i=0; while [ $i -lt 3000 ]; do : < /dev/null; i=$((i+1)); done")
+        .finish();
+    let counted = &super::ledgers::summary(&summary)["rows"]["open"];
+    let number = |name: &str| counted[name].as_u64().expect("a number");
+    let lost = super::ledgers::sum(&counted["lost"]);
+    assert!(lost > 0 && number("written") > 0, "{counted:#}");
+    assert_eq!(number("emitted"), number("written") + lost, "{counted:#}");
+    assert!(!rows.exists());
+    let text = std::fs::read_to_string(disk.path().join("rows.csv.partial")).expect("the file");
+    assert!(text.ends_with('\n'), "{text:?}");
+    assert_eq!(text.lines().count() as u64, 1 + number("written"));
+    finished.expect_error(125, &["rows.csv", "No space left on device"]);
+}
+
+/// A file system of its own, taken away again when this goes.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn of_size(size: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .status();
+        assert!(mounted.expect("mount starts").success());
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.path()).status();
+    }
 }
 
 /// Two files and standard output at once: the same rows in each, each with its own ledger.
