@@ -10,6 +10,8 @@ mod component;
 mod ebpf;
 pub mod embedded;
 mod folder;
+#[cfg(test)]
+mod frozen;
 pub mod generate;
 mod guest;
 mod requirements;
