@@ -1,4 +1,4 @@
-//! `cargo xtask`: set-up, demo, test, bench and the checks, each one command on a fresh machine.
+//! `cargo xtask`: set-up, demo, test, bench, fuzz and the checks, each one command on a fresh machine.
 //!
 //! Every command can be run again at any time: what is there already is left as it is. Whatever is
 //! started is printed first, and a failure ends with one line that says what to do.
@@ -6,6 +6,7 @@
 mod build;
 mod check;
 mod command;
+mod fuzz;
 mod place;
 mod root;
 mod setup;
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   test [--full] [-- ARGS]    set up, build, and run every test, those that need root too
                              (through sudo when you are not root); ARGS go to `cargo test`
   bench [--quick]            set up, build, run the benches; writes target/bench.json
+  fuzz [--full]              build and run every fuzz target, a minute each; --full: ten
   fmt                        format all Rust sources
   check                      formatting, clippy with warnings as errors, licences and sources
 ";
@@ -54,7 +56,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
     };
     let known: &[&str] = match command.as_str() {
         "setup" => &["--bench", "--check"],
-        "test" => &["--full"],
+        "test" | "fuzz" => &["--full"],
         "bench" => &["--quick"],
         _ => &[],
     };
@@ -83,6 +85,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "demo" => verify::demo(&place),
         "test" => verify::test(&place, has("--full"), passed),
         "bench" => verify::bench(&place, has("--quick")),
+        "fuzz" => fuzz::fuzz(&place, has("--full")),
         "fmt" => check::fmt(&place),
         "check" => check::check(&place),
         "help" | "--help" | "-h" => {

@@ -25,6 +25,9 @@ const LLD_VERSIONS: [u32; 5] = [22, 21, 20, 19, 18];
 /// The licence check that CI runs; pinned, so that the same tree gives the same answer.
 const CARGO_DENY: &str = "0.20.2";
 
+/// What builds the fuzz targets.
+const CARGO_FUZZ: &str = "0.13.2";
+
 /// What reads our Arrow streams and Parquet files in tests; pinned, because what they print is compared.
 const READERS: [(&str, &str); 3] = [
     ("duckdb", "2.0.0"),
@@ -236,27 +239,38 @@ fn debian_way() -> bool {
 
 /// The pinned `cargo deny`, in `target/tools`; gives the program to call.
 pub fn cargo_deny(place: &Place) -> Result<PathBuf> {
-    let wanted = format!("cargo-deny {CARGO_DENY}");
+    // Without its default features it can't fetch advisories, which is never asked of it, and needs no TLS.
+    installed(place, "cargo-deny", CARGO_DENY, &["--no-default-features"])
+}
+
+/// The pinned `cargo fuzz`, in `target/tools`; gives the program to call.
+pub fn cargo_fuzz(place: &Place) -> Result<PathBuf> {
+    // What libFuzzer is compiled with.
+    if !in_path("c++") {
+        Apt::install(&["g++".into()])?;
+    }
+    installed(place, "cargo-fuzz", CARGO_FUZZ, &[])
+}
+
+/// A program of the registry at this version: the user's, else built into `target/tools`.
+fn installed(place: &Place, name: &str, version: &str, features: &[&str]) -> Result<PathBuf> {
+    let wanted = format!("{name} {version}");
     let tools = place.target.join("tools");
-    let own = tools.join("bin/cargo-deny");
-    for candidate in [own.as_path(), Path::new("cargo-deny")] {
+    let own = tools.join("bin").join(name);
+    for candidate in [own.as_path(), Path::new(name)] {
         if answer(Command::new(candidate).arg("--version"))
             .is_some_and(|text| text.trim() == wanted)
         {
             return Ok(candidate.to_path_buf());
         }
     }
-    tried(2, "cargo-deny", || {
-        // Without its default features it can't fetch advisories, which is never asked of it, and
-        // needs no TLS; unoptimized, because it works for two seconds and builds for minutes.
+    tried(2, name, || {
+        // Unoptimized, because it works for two seconds and builds for minutes.
         run(bounded(1500, cargo().get_program())
-            .args([
-                "install",
-                "--locked",
-                "--no-default-features",
-                &format!("cargo-deny@{CARGO_DENY}"),
-                "--root",
-            ])
+            .args(["install", "--locked"])
+            .args(features)
+            .arg(format!("{name}@{version}"))
+            .arg("--root")
             .arg(&tools)
             .arg("--target-dir")
             .arg(tools.join("build"))
