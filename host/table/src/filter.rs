@@ -15,6 +15,7 @@ mod eval;
 mod literal;
 mod mask;
 mod number;
+mod pair;
 mod parse;
 mod pattern;
 mod scan;

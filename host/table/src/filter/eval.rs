@@ -14,6 +14,7 @@ use memchr::memmem::Finder;
 
 use super::mask::{Bits, as_long_as, children, pack, parents};
 use super::number::{Order, Ranges};
+use super::pair::Pair;
 use super::pattern::{Network, Pattern};
 use crate::kinds::Kind;
 use crate::kinds::words::{Whole, Words};
@@ -33,6 +34,8 @@ pub(super) enum Node {
     /// Any of them, the cheapest first.
     Any(Vec<Node>),
     Leaf(Box<Leaf>),
+    /// A test of two columns.
+    Pair(Box<Pair>),
 }
 
 /// One test of one column.
@@ -109,6 +112,7 @@ impl Node {
                 .iter()
                 .fold(0, |sum, node| sum.saturating_add(node.cost())),
             Self::Leaf(leaf) => leaf.test.cost(),
+            Self::Pair(pair) => pair.cost(),
         }
     }
 
@@ -122,6 +126,10 @@ impl Node {
                 leaf.negated = !leaf.negated;
                 Self::Leaf(leaf)
             }
+            Self::Pair(mut pair) => {
+                pair.negate();
+                Self::Pair(pair)
+            }
         }
     }
 
@@ -129,6 +137,7 @@ impl Node {
         match self {
             Self::All(nodes) | Self::Any(nodes) => nodes.iter().for_each(|node| node.columns(into)),
             Self::Leaf(leaf) => into.push(leaf.column),
+            Self::Pair(pair) => pair.columns(into),
         }
     }
 
@@ -169,6 +178,7 @@ impl Node {
                 taken.unwrap_or_else(|| BooleanBuffer::new_unset(rows.len))
             }
             Self::Leaf(leaf) => leaf.eval(rows, among),
+            Self::Pair(pair) => pair.eval(rows, among),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! all        = one { ("and" | "&&") one }
 //! one        = ("not" | "!") one | "(" conditions ")" | test
 //! test       = column                                     of type bool
-//!            | column ("==" | "=" | "!=" | "<" | "<=" | ">" | ">=") value
+//!            | column ("==" | "=" | "!=" | "<" | "<=" | ">" | ">=") ( value | column | "(" column ")" )
 //!            | column ("~" | "=~" | "!~") value
 //!            | column ["not"] ("like" | "contains" | "has") value
 //!            | column ["not"] "in" ( "(" value { "," value } ")" | value )
@@ -23,7 +23,7 @@ use super::scan::{Scanner, Value};
 use super::vocabulary::zero_is_nothing;
 use crate::kinds::Kind;
 use crate::kinds::words::Words;
-use crate::schema::{DataType, Table};
+use crate::schema::{Column, DataType, Table};
 use crate::select::nearest;
 
 /// How deep parentheses and negations may nest: everything that walks a filter recurses.
@@ -86,7 +86,31 @@ pub(super) struct Target<'a> {
     within_list: bool,
 }
 
-impl Target<'_> {
+impl<'a> Target<'a> {
+    /// A whole column.
+    pub(super) fn of_column(index: usize, column: &'a Column) -> Self {
+        let mut data_type = &column.data_type;
+        while let DataType::List(item) = data_type {
+            data_type = item;
+        }
+        Self {
+            name: &column.name,
+            at: 0..0,
+            column: index,
+            path: Vec::new(),
+            data_type,
+            declared: &column.data_type,
+            kind: column.kind,
+            listed: matches!(column.data_type, DataType::List(_)),
+            within_list: false,
+        }
+    }
+
+    /// The column's index, and which field of each struct on the way.
+    pub(super) fn place(&self) -> (usize, &[usize]) {
+        (self.column, &self.path)
+    }
+
     pub(super) fn leaf(&self, test: Test) -> Node {
         Node::Leaf(Box::new(Leaf {
             column: self.column,
@@ -233,6 +257,10 @@ impl<'a> Parser<'a> {
                 let (values, grouped) = self.values()?;
                 self.one_of(&target, &values, grouped)?
             }
+            Operator::Compare(order) => {
+                self.allows(&target, operator, &sign)?;
+                self.comparison(&target, order)?
+            }
             operator => {
                 self.allows(&target, operator, &sign)?;
                 let value = self.scanner.value(operator == Operator::Match)?;
@@ -302,7 +330,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A column, or a field of one.
-    fn target(&mut self) -> Result<Target<'a>, FilterError> {
+    pub(super) fn target(&mut self) -> Result<Target<'a>, FilterError> {
         self.scanner.spaces();
         let start = self.scanner.at;
         let mut names: Vec<(&'a str, Range<usize>)> = Vec::new();

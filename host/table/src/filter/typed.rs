@@ -32,7 +32,7 @@ fn is_one_of_a_kind(target: &Target<'_>) -> bool {
     is_address(target.kind) || target.kind == Kind::Mac
 }
 
-fn is_ordered(target: &Target<'_>) -> bool {
+pub(super) fn is_ordered(target: &Target<'_>) -> bool {
     (target.data_type.is_number() || is_text(target)) && !is_one_of_a_kind(target)
 }
 
@@ -476,7 +476,7 @@ impl<'a> Parser<'a> {
 }
 
 /// The type, with the kind when that says more.
-fn described(target: &Target<'_>) -> String {
+pub(super) fn described(target: &Target<'_>) -> String {
     match target.kind {
         Kind::None => target.declared.to_string(),
         kind => format!("{}, {kind}", target.declared),

@@ -218,5 +218,5 @@ fn every_mistake_of_the_page_is_told_so() {
         assert_eq!(error.to_string(), want);
         mistakes += 1;
     }
-    assert_eq!(mistakes, 7);
+    assert_eq!(mistakes, 8);
 }

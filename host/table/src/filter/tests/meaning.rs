@@ -3,8 +3,8 @@
 use arrow_array::builder::{BinaryBuilder, ListBuilder, UInt32Builder};
 use arrow_array::types::UInt32Type;
 use arrow_array::{
-    ArrayRef, BinaryArray, Float32Array, Float64Array, Int8Array, Int64Array, ListArray,
-    StructArray, UInt16Array, UInt32Array, UInt64Array,
+    ArrayRef, BinaryArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int64Array,
+    ListArray, StructArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 
@@ -394,4 +394,60 @@ fn words_of_other_kinds() {
     assert_eq!(taken(Kind::Capabilities, "x has CAP_SYS_PACCT"), [3]);
     assert!(taken(Kind::Capabilities, "x == CHOWN|FSETID").is_empty());
     assert_eq!(taken(Kind::FileMode, "x == 11"), [2]);
+}
+
+#[test]
+fn columns_are_compared_where_no_value_is_meant() {
+    let both = |types: [&str; 2], kinds: [Kind; 2], arrays: [ArrayRef; 2], filter: &str| {
+        let table = table(&[("x", types[0], kinds[0]), ("y", types[1], kinds[1])]);
+        let filter = Filter::parse(filter, &table, &words()).unwrap();
+        let len = arrays[0].len();
+        let rows = Rows::new(table, arrays.map(Some).to_vec(), len, 0).unwrap();
+        filter.apply(&rows).set_indices().collect::<Vec<_>>()
+    };
+    let numbers = |filter| {
+        let left = UInt64Array::from(vec![0, u64::MAX, 5, 1 << 63]);
+        let right = Int64Array::from(vec![-1, -1, 5, i64::MIN]);
+        both(
+            ["u64", "i64"],
+            [Kind::None; 2],
+            [Arc::new(left), Arc::new(right)],
+            filter,
+        )
+    };
+    assert_eq!(numbers("x == y"), [2]);
+    assert_eq!(numbers("x > y"), [0, 1, 3]);
+    assert_eq!(numbers("x >= (y) and y < 0"), [0, 1, 3]);
+    let texts = |filter| {
+        let left = BinaryArray::from(vec![&b"y"[..], b"a"]);
+        let right = BinaryArray::from(vec![&b"z"[..], b"a"]);
+        both(
+            ["text", "text"],
+            [Kind::None; 2],
+            [Arc::new(left), Arc::new(right)],
+            filter,
+        )
+    };
+    assert_eq!(texts("x == y"), [0], "a text");
+    assert_eq!(texts("x == (y)"), [1], "a column");
+    assert_eq!(texts("x < (y)"), [0]);
+    let truths = |filter| {
+        let left = BooleanArray::from(vec![true, false, true]);
+        let right = UInt8Array::from(vec![7, 0, 0]);
+        both(
+            ["bool", "u8"],
+            [Kind::None, Kind::Bool],
+            [Arc::new(left), Arc::new(right)],
+            filter,
+        )
+    };
+    assert_eq!(truths("x == y"), [0, 1]);
+    assert_eq!(truths("x != y"), [2]);
+    // Two columns to compute, and a column that nobody computed is null.
+    let table = table(&[("x", "u8", Kind::None), ("y", "u8", Kind::None)]);
+    let filter = Filter::parse("x != y", &table, &words()).unwrap();
+    assert_eq!(filter.columns(), [0, 1]);
+    let x: ArrayRef = Arc::new(UInt8Array::from(vec![1, 2]));
+    let rows = Rows::new(table, vec![Some(x), None], 2, 0).unwrap();
+    assert_eq!(filter.apply(&rows).count_set_bits(), 0);
 }

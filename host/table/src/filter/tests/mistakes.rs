@@ -33,6 +33,30 @@ fn mistakes_are_where_they_are_told() {
         ("pid ==", "", "a value is missing at the end"),
         ("pid == == 3", "==", "expected a value, found \"==\""),
         ("pid == )", ")", "expected a value, found \")\""),
+        ("pid == (row", "(", "this parenthesis is not closed"),
+        ("pid == (row x)", "x", "expected `)`, found \"x\""),
+        ("pid == (1)", "1", "expected a column, found \"1\""),
+        (
+            "comm == (cmm)",
+            "cmm",
+            "no column is named \"cmm\", did you mean \"comm\"?",
+        ),
+        (
+            "pid == (\"row\")",
+            "\"row\"",
+            "expected a column, found \"\\\"row\\\"\"",
+        ),
+        (
+            "pid < args",
+            "args",
+            "args is list<text>, which can't be compared with pid (u32, pid)",
+        ),
+        (
+            "signal == syscall",
+            "syscall",
+            "syscall is u32, syscall, which can't be compared with signal (u32, signal)",
+        ),
+        ("raw < (dst)", "dst", "dst (bytes, address) has no order"),
         (
             "pid == 3 uid == 0",
             "uid",

@@ -291,9 +291,61 @@ enum Condition {
         ask: Ask,
         negated: bool,
     },
+    /// Two places in the row.
+    Pair {
+        sign: &'static str,
+        negated: bool,
+        grouped: bool,
+        left: Named,
+        right: Named,
+    },
     Not(Box<Condition>),
     All(Vec<Condition>),
     Any(Vec<Condition>),
+}
+
+/// The index of a column, its name with that of its field, the field's index, and the type there.
+type Named = (usize, String, Vec<usize>, DataType);
+
+/// What can be compared with each other, and by which signs.
+fn pairs() -> Vec<(Named, Named, bool)> {
+    let sort = |data_type: &DataType| match data_type {
+        DataType::Bool => 1,
+        DataType::F32 | DataType::F64 => 2,
+        DataType::Text => 3,
+        DataType::Bytes => 4,
+        DataType::List(_) => 0,
+        _ => 5,
+    };
+    let places = || {
+        targets()
+            .into_iter()
+            .filter(|target| !target.1.starts_with("ls."))
+    };
+    let mut all = Vec::new();
+    for (left, name, path, data_type, kind) in places() {
+        for (right, other, steps, second, also) in places() {
+            let alike = kind == Kind::None || also == Kind::None || kind == also;
+            if sort(&data_type) > 0 && sort(&data_type) == sort(&second) && alike {
+                let one = (left, name.clone(), path.clone(), data_type.clone());
+                all.push((one, (right, other, steps, second), sort(&data_type) > 1));
+            }
+        }
+    }
+    all
+}
+
+fn pair() -> impl Strategy<Value = Condition> {
+    (select(pairs()), sign(), any::<bool>(), any::<bool>()).prop_map(
+        |((left, right, ordered), sign, negated, grouped)| Condition::Pair {
+            sign: if ordered { sign } else { "==" },
+            negated,
+            // Behind a text a bare word is a text.
+            grouped: grouped || matches!(left.3, DataType::Text | DataType::Bytes),
+            left,
+            right,
+        },
+    )
 }
 
 fn sign() -> impl Strategy<Value = &'static str> {
@@ -383,6 +435,7 @@ fn condition() -> impl Strategy<Value = Condition> {
             }
         })
     });
+    let test = prop_oneof![4 => test, 1 => pair()];
     test.prop_recursive(4, 16, 3, |inner| {
         prop_oneof![
             inner.clone().prop_map(|one| Condition::Not(Box::new(one))),
@@ -411,13 +464,32 @@ fn written(condition: &Condition) -> String {
     };
     match condition {
         Condition::Not(one) => match &**one {
-            Condition::Test { .. } => format!("!{}", written(one)),
+            Condition::Test { .. } | Condition::Pair { .. } => format!("!{}", written(one)),
             _ => format!("not ({})", written(one)),
         },
         Condition::All(all) if all.len() == 2 => join(all, ", "),
         Condition::All(all) => join(all, " and "),
         Condition::Any(all) if all.len() == 2 => join(all, "||"),
         Condition::Any(all) => join(all, " or "),
+        Condition::Pair {
+            sign,
+            negated,
+            grouped,
+            left,
+            right,
+        } => {
+            let (before, sign) = match (negated, *sign) {
+                (true, "==") => ("", "!="),
+                (true, sign) => ("not ", sign),
+                (false, sign) => ("", sign),
+            };
+            let (left, right) = (&left.1, &right.1);
+            if *grouped {
+                format!("{before}{left} {sign} ( {right})")
+            } else {
+                format!("{before}{left}{sign}{right}")
+            }
+        }
         Condition::Test {
             name,
             ask,
@@ -607,6 +679,30 @@ fn tested(ask: &Ask, value: &Value, path: &[usize], kind: Kind, f32: bool) -> Op
     }
 }
 
+/// The value at a place; null where there is none.
+fn at(place: &Named, row: &[Value]) -> Value {
+    let (column, _, path, data_type) = place;
+    let value = path.iter().fold(&row[*column], |value, field| match value {
+        Value::Struct(fields) => &fields[*field],
+        _ => &Value::Null,
+    });
+    match value {
+        Value::Float(n) if *data_type == DataType::F32 => Value::Float((*n as f32).into()),
+        value => value.clone(),
+    }
+}
+
+fn compared(sign: &str, left: &Value, right: &Value) -> Option<bool> {
+    Some(match (left, right) {
+        (Value::Null, _) | (_, Value::Null) => return None,
+        (Value::Bool(left), Value::Bool(right)) => left == right,
+        (Value::Whole(left), Value::Whole(right)) => in_order(sign, left, right),
+        (Value::Float(left), Value::Float(right)) => in_order(sign, left, right),
+        (Value::Bytes(left), Value::Bytes(right)) => in_order(sign, left, right),
+        other => panic!("{other:?}"),
+    })
+}
+
 /// Kleene's logic.
 fn holds(condition: &Condition, row: &[Value]) -> Option<bool> {
     match condition {
@@ -621,6 +717,13 @@ fn holds(condition: &Condition, row: &[Value]) -> Option<bool> {
             let f32 = COLUMNS[*column].1 == "f32";
             tested(ask, &row[*column], path, *kind, f32).map(|is| is != *negated)
         }
+        Condition::Pair {
+            sign,
+            negated,
+            left,
+            right,
+            grouped: _,
+        } => compared(sign, &at(left, row), &at(right, row)).map(|is| is != *negated),
         Condition::Not(one) => holds(one, row).map(|is| !is),
         Condition::All(all) => {
             let all: Vec<Option<bool>> = all.iter().map(|one| holds(one, row)).collect();
