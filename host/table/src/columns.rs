@@ -28,7 +28,7 @@
 //! bytes that are not UTF-8 `\xNN`, the characters that [`crate::text::is_hazardous`] lists `\uNNNN`.
 //! (A backslash is printed as it is; exact bytes are JSON's job.) The items of a list stand in a row,
 //! each as a shell would take it: bare, in `'...'`, or in `$'...'` with escapes. Structs are
-//! `{name=value name=value}`, bytes are hex. Kinds: see [`Kind`].
+//! `{name=value name=value}`, bytes are hex; between the addresses of a stack stands `;`, newest first. Kinds: see [`Kind`].
 
 mod cell;
 mod layout;
@@ -295,7 +295,7 @@ impl Shown {
 /// The width that values of a kind or type mostly need, and whether they can be cut.
 fn usual_width(ty: &DataType, kind: Kind) -> (usize, bool) {
     if matches!(ty, DataType::List(_) | DataType::Struct(_)) && kind != Kind::Endpoint {
-        return (24, true);
+        return (if kind.is_stack() { 40 } else { 24 }, true);
     }
     match kind {
         Kind::Timestamp => (12, false),
@@ -317,6 +317,8 @@ fn usual_width(ty: &DataType, kind: Kind) -> (usize, bool) {
         Kind::Mac => (17, false),
         Kind::Bool => (5, false),
         Kind::Hex => (10, false),
+        Kind::KernelStack => (24, true),
+        Kind::UserStack => (14, false),
         Kind::None => match ty {
             DataType::Text | DataType::Bytes => (16, true),
             DataType::Bool => (5, false),

@@ -63,6 +63,8 @@ struct Node {
     nothing: Box<[u8]>,
     /// `,"NAME_raw":` where the number stands beside the word.
     raw: Option<Box<[u8]>>,
+    /// The list of the numbers, where it stands beside that of the words.
+    raw_list: Option<Box<Node>>,
     /// Of a list: the item. Of a struct: its fields.
     inner: Vec<Node>,
 }
@@ -75,6 +77,8 @@ enum Show {
     /// As a word of the number, or of its bits.
     Word,
     Bits,
+    /// As a word that is made anew each time: addresses of code are many.
+    Address,
     Truth,
 }
 
@@ -99,7 +103,7 @@ impl JsonWriter {
                 let mut node = Node::new(key, &column.data_type, column.kind);
                 let raw = format!("{}_raw", column.name);
                 if table.columns.iter().all(|other| other.name != raw) {
-                    node.add_raw(&raw);
+                    node.add_raw(&raw, &column.data_type);
                 }
                 nodes.push((*index, node));
             }
@@ -219,6 +223,7 @@ impl Node {
         let show = match kind.form() {
             Form::Number | Form::Quantity => Show::Number,
             Form::Time => Show::Time,
+            Form::Name | Form::Spelling if kind.is_stack() => Show::Address,
             Form::Name | Form::Spelling if kind.is_bits() => Show::Bits,
             Form::Name | Form::Spelling => Show::Word,
             Form::Truth => Show::Truth,
@@ -230,16 +235,22 @@ impl Node {
             words: WordCache::default(),
             nothing: Box::from(*b"null"),
             raw: None,
+            raw_list: None,
             inner,
         }
     }
 
     /// Puts the number beside the word, when this is a kind that has it there.
-    fn add_raw(&mut self, name: &str) {
-        if self.kind.has_raw() && self.inner.is_empty() {
+    fn add_raw(&mut self, name: &str, ty: &DataType) {
+        if self.kind.has_raw() {
             let key = Key::new(false, name).bytes();
             self.nothing = [b"null", &*key, b"null"].concat().into();
-            self.raw = Some(key);
+            if self.inner.is_empty() {
+                self.raw = Some(key);
+            } else {
+                let list = Self::new(Key::new(false, name), ty, Kind::None);
+                self.raw_list = Some(Box::new(list));
+            }
         }
     }
 }
@@ -366,6 +377,7 @@ fn whole(line: &mut Line<'_>, node: &mut Node, values: Wholes<'_>, state: &mut S
         }
         Show::Bits => word(line, node, values.bits(row).into(), state),
         Show::Word => word(line, node, values.get(row), state),
+        Show::Address => address_of_code(line, node, values.bits(row), state),
         Show::Number => {
             let Whole {
                 negative,
@@ -381,6 +393,20 @@ fn whole(line: &mut Line<'_>, node: &mut Node, values: Wholes<'_>, state: &mut S
 fn word(line: &mut Line<'_>, node: &mut Node, of: Whole, state: &mut State) {
     let word = node.words.get(node.kind, of, node.raw.as_deref(), state);
     line.part(word.text, 0, word.len);
+}
+
+/// An address of code as a word, which is not kept, with the number beside it where it belongs.
+fn address_of_code(line: &mut Line<'_>, node: &Node, address: u64, state: &mut State) {
+    let State { words, word, .. } = state;
+    word.clear();
+    words.push(node.kind, address.into(), word);
+    line.byte(b'"');
+    line.escaped(word.as_bytes());
+    line.byte(b'"');
+    if let Some(key) = &node.raw {
+        line.bytes(key);
+        line.number(false, address);
+    }
 }
 
 fn truth(line: &mut Line<'_>, value: bool) {
@@ -427,7 +453,7 @@ fn other(line: &mut Line<'_>, node: &mut Node, cells: &Cells<'_>, state: &mut St
         }
         Values::List {
             offsets,
-            items: cells,
+            items: item_cells,
         } => {
             line.byte(b'[');
             if let Some(node) = node.inner.first_mut() {
@@ -435,10 +461,14 @@ fn other(line: &mut Line<'_>, node: &mut Node, cells: &Cells<'_>, state: &mut St
                     if i > 0 {
                         line.byte(b',');
                     }
-                    value(line, node, cells, state, item);
+                    value(line, node, item_cells, state, item);
                 }
             }
             line.byte(b']');
+            if let Some(raw) = &mut node.raw_list {
+                raw.key.write(line);
+                value(line, raw, cells, state, row);
+            }
         }
         Values::Struct(fields) => {
             for (node, (_, cells)) in node.inner.iter_mut().zip(fields) {

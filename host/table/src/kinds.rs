@@ -19,7 +19,8 @@ pub use parse::parse_word;
 
 /// What the values of a column mean.
 ///
-/// A kind decides how a value is shown. In a list it applies to each item.
+/// A kind decides how a value is shown. In a list it applies to each item; what the host decodes for `kernel-stack` and
+/// `user-stack` is a list of addresses, and columns put `;` between them, newest first.
 ///
 /// | kind | columns | JSON | raw |
 /// |---|---|---|---|
@@ -42,6 +43,8 @@ pub use parse::parse_word;
 /// | `mac` | `00:1a:2b:3c:4d:5e` | the same as text | |
 /// | `bool` | `true`, `false` | `true`, `false` | |
 /// | `hex` | `0x1f` | the same as text | |
+/// | `kernel-stack` | `vfs_open+0x1d`; no function: hex | the same as text | yes |
+/// | `user-stack` | `0x7f0012345678` | the same as text | |
 ///
 /// The rule behind it: where the word is what people look for, JSON has the word, always as text,
 /// and a number without a word is text too, so that a key never changes its type. Quantities and
@@ -52,7 +55,8 @@ pub use parse::parse_word;
 /// above has two keys in JSON, one behind the other: `"error":"ENOENT","error_raw":2`. The second
 /// is the column's name and `_raw`, always there and a number, `null` where the value is not known;
 /// errno 0 is `"error":null,"error_raw":0`. Words that are only another way to write the number
-/// have none, items of a list have none, and a table's own column of that name comes first.
+/// have none, and a table's own column of that name comes first. Of a list the second is the list of
+/// the numbers.
 /// Columns of text show the word alone; Arrow and Parquet hold the number alone.
 ///
 /// From words to numbers leads [`parse_word`].
@@ -125,11 +129,16 @@ pub enum Kind {
     Bool,
     /// A number whose bits matter.
     Hex,
+    /// Where the kernel was: addresses of its code, that of the innermost function first. Shown as functions
+    /// as far as the host knows them ([`crate::kallsyms`]).
+    KernelStack,
+    /// The same of a process: addresses in its memory.
+    UserStack,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::None,
         Self::Timestamp,
         Self::Duration,
@@ -160,6 +169,8 @@ impl Kind {
         Self::Mac,
         Self::Bool,
         Self::Hex,
+        Self::KernelStack,
+        Self::UserStack,
     ];
 
     /// Its name in a manifest.
@@ -196,6 +207,8 @@ impl Kind {
             Self::Mac => "mac",
             Self::Bool => "bool",
             Self::Hex => "hex",
+            Self::KernelStack => "kernel-stack",
+            Self::UserStack => "user-stack",
         }
     }
 
@@ -229,6 +242,7 @@ impl Kind {
             },
             (Self::Endpoint, _) => false,
             (Self::Mac, ty) => *ty == Bytes,
+            (Self::KernelStack | Self::UserStack, ty) => *ty == U64,
             (Self::Bool, ty) => *ty == Bool || ty.is_integer(),
             (_, ty) => ty.is_integer(),
         }
@@ -289,10 +303,14 @@ impl Kind {
             | Self::Syscall
             | Self::OpenFlags
             | Self::Capability
-            | Self::Capabilities => Form::Name,
-            Self::FileMode | Self::Device | Self::Address | Self::AddressLe | Self::Hex => {
-                Form::Spelling
-            }
+            | Self::Capabilities
+            | Self::KernelStack => Form::Name,
+            Self::FileMode
+            | Self::Device
+            | Self::Address
+            | Self::AddressLe
+            | Self::Hex
+            | Self::UserStack => Form::Spelling,
             Self::Bool => Form::Truth,
         }
     }
@@ -307,7 +325,15 @@ impl Kind {
                 | Self::Address
                 | Self::AddressLe
                 | Self::Hex
+                | Self::KernelStack
+                | Self::UserStack
         )
+    }
+
+    /// Whether values are addresses of code, nearly all of them different.
+    #[must_use]
+    pub fn is_stack(self) -> bool {
+        matches!(self, Self::KernelStack | Self::UserStack)
     }
 }
 

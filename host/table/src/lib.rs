@@ -17,6 +17,7 @@ mod decimal;
 pub mod filter;
 pub mod frames;
 pub mod json;
+pub mod kallsyms;
 pub mod kinds;
 pub mod names;
 pub mod output;

@@ -1,4 +1,4 @@
-//! Names for numbers that the host knows: users and groups.
+//! Names for numbers that the host knows: users and groups, and functions of its kernel.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,6 +21,16 @@ pub trait Names: Send + Sync {
 
     /// The id of a group by name.
     fn gid(&self, _group: &str) -> Option<u32> {
+        None
+    }
+
+    /// The function of the kernel that an address lies in, and how many bytes behind its beginning.
+    fn kernel_function(&self, _address: u64) -> Option<(&str, u64)> {
+        None
+    }
+
+    /// Where a function of the kernel begins.
+    fn kernel_address(&self, _function: &str) -> Option<u64> {
         None
     }
 }
@@ -50,6 +60,14 @@ impl<T: Names + ?Sized> Names for Arc<T> {
 
     fn gid(&self, group: &str) -> Option<u32> {
         (**self).gid(group)
+    }
+
+    fn kernel_function(&self, address: u64) -> Option<(&str, u64)> {
+        (**self).kernel_function(address)
+    }
+
+    fn kernel_address(&self, function: &str) -> Option<u64> {
+        (**self).kernel_address(function)
     }
 }
 

@@ -90,9 +90,10 @@ impl Formatter {
                 if nested == Nested::Yes {
                     out.push('[');
                 }
+                let separator = if kind.is_stack() { ';' } else { ' ' };
                 for (i, item) in cells::items(offsets, row).enumerate() {
                     if i > 0 {
-                        out.push(' ');
+                        out.push(separator);
                     }
                     self.push(items, kind, item, Nested::Yes, out);
                 }
@@ -129,7 +130,7 @@ impl Formatter {
             }
             Kind::Duration => push_duration(value, out),
             Kind::Bytes => push_bytes(value, out),
-            Kind::User | Kind::Group => {
+            Kind::User | Kind::Group | Kind::KernelStack => {
                 self.name.clear();
                 self.words.push(kind, value, &mut self.name);
                 push_harmless(self.name.as_bytes(), out);

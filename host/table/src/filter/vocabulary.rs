@@ -166,6 +166,8 @@ pub(super) fn is_shown_as_text(kind: Kind) -> bool {
             | Kind::Address
             | Kind::AddressLe
             | Kind::Hex
+            | Kind::KernelStack
+            | Kind::UserStack
     )
 }
 

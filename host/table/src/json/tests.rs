@@ -187,11 +187,16 @@ fn the_number_beside_the_word_is_always_there() {
         ),
         "{\"error\":\"ENOENT\",\"error_raw\":3}\n"
     );
-    // Items of a list have words alone.
+    // Of a list it is a list.
     let list = ListArray::from_iter_primitive::<UInt32Type, _, _>(vec![Some(vec![Some(9), None])]);
     assert_eq!(
         lines(&[("sigs", "list<u32>", Kind::Signal)], vec![Arc::new(list)]),
-        "{\"sigs\":[\"SIGKILL\",null]}\n"
+        "{\"sigs\":[\"SIGKILL\",null],\"sigs_raw\":[9,null]}\n"
+    );
+    let list = ListArray::from_iter_primitive::<UInt32Type, _, _>(vec![None::<Vec<Option<u32>>>]);
+    assert_eq!(
+        lines(&[("sigs", "list<u32>", Kind::Signal)], vec![Arc::new(list)]),
+        "{\"sigs\":null,\"sigs_raw\":null}\n"
     );
     // Nobody computed the column; its name is as long as names get.
     let long = "a_column_whose_name_is_longer_than_what_is_copied_at_once";

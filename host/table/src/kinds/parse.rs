@@ -20,6 +20,7 @@ use super::{Kind, address, capabilities, errno, open_flags, signals, syscalls};
 /// | `user`, `uid`; `group`, `gid` | a name that the host knows |
 /// | `bool` | `true`, `false` |
 /// | `device` | `8:1` |
+/// | `kernel-stack` | `vfs_open+0x1d`, `vfs_open` |
 /// | `address`, `address-le` | `10.0.0.1`, as the number that a `u32` column holds |
 ///
 /// and for all of these decimal and `0x` hex, except that octal stays octal. Other kinds have no
@@ -46,7 +47,8 @@ pub fn parse_word(kind: Kind, word: &str, words: &Words) -> Option<i128> {
         Kind::Address | Kind::AddressLe => {
             word.parse().ok().map(|v4| u64::from(address::to_u32(v4)))
         }
-        Kind::Hex => None,
+        Kind::Hex | Kind::UserStack => None,
+        Kind::KernelStack => address_of(word, words),
         Kind::None
         | Kind::Timestamp
         | Kind::Duration
@@ -63,6 +65,19 @@ pub fn parse_word(kind: Kind, word: &str, words: &Words) -> Option<i128> {
         | Kind::Mac => return None,
     };
     named.map(i128::from).or_else(|| number(word))
+}
+
+/// A function of the kernel, perhaps with an offset.
+fn address_of(word: &str, words: &Words) -> Option<u64> {
+    let (function, offset) = match word.split_once("+0x") {
+        Some((function, digits)) => (function, plain(word.get(word.len() - digits.len() - 2..)?)?),
+        None => (word, 0),
+    };
+    let starts = |c: char| c.is_ascii_digit() || c == '-';
+    if function.is_empty() || function.starts_with(starts) {
+        return None;
+    }
+    words.names().kernel_address(function)?.checked_add(offset)
 }
 
 /// Decimal, with a sign or not, or hex after `0x`.

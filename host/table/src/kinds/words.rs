@@ -104,9 +104,21 @@ impl Words {
                 out.push('0');
                 push_octal(bits, out);
             }
-            Kind::Hex => {
+            Kind::KernelStack | Kind::UserStack | Kind::Hex => {
+                let function = match kind {
+                    Kind::KernelStack => self.names.kernel_function(bits),
+                    _ => None,
+                };
+                let rest = match function {
+                    Some((function, offset)) => {
+                        out.push_str(function);
+                        out.push('+');
+                        offset
+                    }
+                    None => bits,
+                };
                 out.push_str("0x");
-                push_hex(bits, out);
+                push_hex(rest, out);
             }
             Kind::User => name(id(positive).and_then(|uid| self.names.user(uid))),
             Kind::Group => name(id(positive).and_then(|gid| self.names.group(gid))),
@@ -298,6 +310,27 @@ mod tests {
         assert_eq!(word(Kind::Bool, 0_u64), some("false"));
         assert_eq!(word(Kind::Bool, -1_i64), some("true"));
         assert_eq!(word(Kind::OpenFlags, 0o101_u64), some("O_WRONLY|O_CREAT"));
+    }
+
+    #[test]
+    fn addresses_of_the_kernel_have_functions() {
+        let words = Words::new(crate::kallsyms::tests::names(), Arch::X86_64, TimeZone::UTC);
+        let word = |kind, address: u64| {
+            let mut out = String::new();
+            assert!(words.push(kind, address.into(), &mut out));
+            out
+        };
+        let open = 0xffff_ffff_8100_201d;
+        assert_eq!(word(Kind::KernelStack, open), "vfs_open+0x1d");
+        assert_eq!(word(Kind::KernelStack, 0x1000), "0x1000");
+        assert_eq!(word(Kind::UserStack, open), "0xffffffff8100201d");
+        let number = |text: &str| crate::parse_word(Kind::KernelStack, text, &words);
+        assert_eq!(number("vfs_open+0x1d"), Some(open.into()));
+        assert_eq!(number("vfs_open"), Some(i128::from(open) - 0x1d));
+        assert_eq!(number("0x1000"), Some(0x1000));
+        for wrong in ["vfs_open+", "vfs_open+1d", "nothing+0x1", "+0x1", ""] {
+            assert_eq!(number(wrong), None, "{wrong}");
+        }
     }
 
     #[test]
