@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Gives names to numbers. Asked once per new value, from the thread that writes output.
+/// Gives names to numbers. Asked from the thread that writes output, mostly once per new value.
 pub trait Names: Send + Sync {
     /// The name of a user, if the host has one for the uid.
     fn user(&self, uid: u32) -> Option<&str>;

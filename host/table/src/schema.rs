@@ -75,6 +75,30 @@ impl DataType {
         }
     }
 
+    /// Bits and sign of an integer type.
+    #[must_use]
+    pub fn integer(&self) -> Option<(u32, bool)> {
+        Some(match self {
+            Self::I8 => (8, true),
+            Self::I16 => (16, true),
+            Self::I32 => (32, true),
+            Self::I64 => (64, true),
+            Self::U8 => (8, false),
+            Self::U16 => (16, false),
+            Self::U32 => (32, false),
+            Self::U64 => (64, false),
+            _ => return None,
+        })
+    }
+
+    /// Whether an integer of `bits` bits, with a sign or without, can be shown as this type: of the same size with the
+    /// same bits, which may change its sign, because whoever declares it so means it; of a larger one with its value.
+    #[must_use]
+    pub fn takes_integer(&self, bits: u32, signed: bool) -> bool {
+        self.integer()
+            .is_some_and(|(room, with_sign)| room == bits || room > bits && (with_sign || !signed))
+    }
+
     /// Whether values are whole numbers.
     #[must_use]
     pub fn is_integer(&self) -> bool {

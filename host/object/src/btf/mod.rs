@@ -3,9 +3,11 @@
 //! Read only, little endian, and safe on any bytes: [`Btf::parse`] checks the framing of every type once,
 //! what types say about each other is checked when it is used.
 
+mod address;
 mod layout;
 mod types;
 
+pub use address::{AddressPlace, EndpointPlace, is_big_endian};
 pub use layout::{Element, Field, FieldType, FoundField, Layout, Variant};
 pub use types::{ArrayType, IntType, Kind, Member, Param, SectionVariable, Type, TypeId};
 pub(crate) use types::{frame, string};

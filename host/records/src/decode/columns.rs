@@ -8,12 +8,14 @@ use arrow_array::types::{
     UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, ListArray, PrimitiveArray, StructArray, new_null_array,
+    Array as _, ArrayRef, BinaryArray, BooleanArray, ListArray, PrimitiveArray, StructArray,
+    new_null_array,
 };
 use arrow_buffer::{
     ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer,
 };
 use arrow_schema::DataType as Arrow;
+use ig_object::btf::AddressPlace;
 use ig_table::DataType;
 use std::sync::Arc;
 
@@ -52,24 +54,22 @@ pub(super) fn read(node: &Node, span: &[u8], places: &Places) -> ArrayRef {
             Arc::new(BooleanArray::new(values, at.nulls(bytes_of(*shift, *bits))))
         }
         Read::Name { shift, bits, names } => at.name(*shift, *bits, names),
-        Read::Address {
-            at: place,
-            len,
-            version,
-        } => at.address(*place, *len, *version),
+        Read::Address(place) => at.address(*place),
         Read::Text { size } => at.text(*size),
         Read::Bytes { size } => at.bytes(*size),
         Read::List {
             len,
             stride,
             item,
+            ends_at_zeros,
             data_type,
-        } => at.list(*len, *stride, item, data_type),
+        } => at.list(*len, *stride, item, *ends_at_zeros, data_type),
         Read::Struct {
             size,
             fields,
+            by_first,
             data_type,
-        } => at.structure(*size, fields, data_type),
+        } => at.structure(*size, fields, *by_first, data_type),
     }
 }
 
@@ -206,12 +206,14 @@ impl At<'_> {
     }
 
     /// 4 bytes for version 4, which is also the number of the address family 2, 16 for version 6, which is also 10.
-    fn address(&self, place: u32, len: u32, version: Option<(u32, u32)>) -> ArrayRef {
+    fn address(&self, place: AddressPlace) -> ArrayRef {
+        let AddressPlace { v4, v6, version } = place;
+        let (v4, v6) = (v4.map(|at| (at, 4)), v6.map(|at| (at, 16)));
         let rows = self.places.len();
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0_i32);
-        let mut data = Vec::with_capacity(rows * len as usize);
-        let (place, mut missing) = (place as usize, false);
+        let mut data = Vec::with_capacity(rows * if v6.is_some() { 16 } else { 4 });
+        let mut missing = false;
         let field = |start: u32, end: u32, place: usize, size: usize| {
             let (start, room) = self.room(start, end, None)?;
             let end = place.checked_add(size).filter(|end| *end <= room)?;
@@ -219,15 +221,15 @@ impl At<'_> {
         };
         let mut valid = Vec::with_capacity(rows);
         for (start, end) in self.places.starts.iter().zip(&self.places.ends) {
-            let len = match version {
-                None => Some(len as usize),
+            let which = match version {
+                None => v6.or(v4),
                 Some((place, size)) => match field(*start, *end, place as usize, size as usize) {
-                    Some([4 | 2] | [4 | 2, 0]) => Some(4),
-                    Some([6 | 10] | [6 | 10, 0]) => Some(len as usize),
+                    Some([4 | 2] | [4 | 2, 0]) => v4,
+                    Some([6 | 10] | [6 | 10, 0]) => v6,
                     _ => None,
                 },
             };
-            let found = len.and_then(|len| field(*start, *end, place, len));
+            let found = which.and_then(|(at, len)| field(*start, *end, at as usize, len));
             data.extend_from_slice(found.unwrap_or_default());
             missing |= found.is_none();
             valid.push(found.is_some());
@@ -333,9 +335,17 @@ impl At<'_> {
         Arc::new(BinaryArray::new(offsets, Buffer::from_vec(data), nulls))
     }
 
-    fn list(&self, len: Option<u32>, stride: u32, item: &Node, data_type: &DataType) -> ArrayRef {
+    fn list(
+        &self,
+        len: Option<u32>,
+        stride: u32,
+        item: &Node,
+        ends_at_zeros: bool,
+        data_type: &DataType,
+    ) -> ArrayRef {
         let rows = self.places.len();
-        let whole = len.map(|len| len.saturating_mul(stride));
+        let most = len.map(|len| len.saturating_mul(stride));
+        let whole = most.filter(|_| !ends_at_zeros);
         let nulls = self.nulls(whole.unwrap_or(0));
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0_i32);
@@ -343,9 +353,12 @@ impl At<'_> {
             Places::with_capacity(rows.saturating_mul(len.unwrap_or(4).min(64) as usize));
         for (start, end) in self.places.starts.iter().zip(&self.places.ends) {
             // A fixed array is there as a whole or not at all; of a flexible one, what fits.
-            let room = self.room(*start, *end, whole);
+            let room = self.room(*start, *end, most);
             let room = room.filter(|(_, room)| whole.is_none_or(|whole| *room == whole as usize));
-            if let Some((start, room)) = room {
+            if let Some((start, mut room)) = room {
+                if ends_at_zeros {
+                    room = self.used(start, room, stride as usize);
+                }
                 // Both fit 32 bits: they lie between a start and an end.
                 let (mut at, end) = (start as u32, (start + room) as u32);
                 while end - at >= stride {
@@ -363,16 +376,35 @@ impl At<'_> {
         }
     }
 
-    fn structure(&self, size: u32, fields: &[Node], data_type: &DataType) -> ArrayRef {
-        let nulls = self.nulls(size);
+    /// How many of `room` bytes values take, without those at the end that are zero or cut off.
+    fn used(&self, start: usize, room: usize, stride: usize) -> usize {
+        let bytes = self.span.get(start..).and_then(|rest| rest.get(..room));
+        let mut values = bytes.unwrap_or_default().chunks_exact(stride.max(1));
+        let last = values
+            .rposition(|value| value.iter().any(|byte| *byte != 0))
+            .map_or(0, |last| last + 1);
+        last * stride
+    }
+
+    fn structure(
+        &self,
+        size: u32,
+        fields: &[Node],
+        by_first: bool,
+        data_type: &DataType,
+    ) -> ArrayRef {
+        let mut nulls = self.nulls(size);
         let mut places = Places::with_capacity(self.places.len());
         for (start, end) in self.places.starts.iter().zip(&self.places.ends) {
             places.push(start.saturating_add(self.offset), *end);
         }
-        let columns = fields
+        let columns: Vec<ArrayRef> = fields
             .iter()
             .map(|field| read(field, self.span, &places))
             .collect();
+        if let Some(first) = columns.first().filter(|_| by_first) {
+            nulls = NullBuffer::union(nulls.as_ref(), first.nulls());
+        }
         match data_type.arrow() {
             Arrow::Struct(fields) => Arc::new(StructArray::new(fields, columns, nulls)),
             other => new_null_array(&other, self.places.len()), // never planned

@@ -1,6 +1,6 @@
 //! Columns of a struct whose gadget declares none.
 
-use super::{FieldSpec, meaning, plan};
+use super::{FieldSpec, plan};
 use ig_object::btf::{Field, FieldType, Layout};
 use ig_table::kinds::of_typedef;
 use ig_table::{DataType, Kind};
@@ -123,6 +123,8 @@ impl Walk<'_> {
         };
         let union = matches!(field.ty, FieldType::Union(_));
         match kind {
+            // All that a socket address says is in the endpoint.
+            Some(kind) if nested.is_socket_address() && self.leaf(field, kind, hidden) => {}
             Some(kind) if self.leaf(field, kind, hidden) => {
                 for (i, member) in nested.fields.iter().enumerate() {
                     let known = ["port", "version", "family"].contains(&member.name.as_str());
@@ -177,7 +179,8 @@ impl Walk<'_> {
 
 /// Whether a member is where the address of its struct lies.
 fn holds_address(member: &Field, layout: &Layout) -> bool {
-    let place = meaning::address_in(layout).map(|place| u64::from(place.at));
+    let place = layout.address().and_then(|place| place.v6.or(place.v4));
+    let place = place.map(u64::from);
     let start = u64::from(member.bit_offset / 8);
     place.is_some_and(|place| (start..start + u64::from(member.size)).contains(&place))
 }
@@ -190,11 +193,11 @@ fn endpoint_or_address(layout: &Layout) -> Option<Kind> {
         "in6_addr",
         "in_addr",
     ];
-    let place = meaning::address_in(layout)?;
+    let place = layout.address()?;
     if place.version.is_none() && !NAMES.contains(&layout.name.as_str()) {
         return None;
     }
-    Some(match meaning::endpoint_in(layout) {
+    Some(match layout.endpoint() {
         Some(_) => Kind::Endpoint,
         None => Kind::Address,
     })
@@ -211,7 +214,7 @@ const TYPEDEFS: [(&str, Kind); 5] = [
 ];
 
 /// Kinds by the name of a field.
-const NAMES: [(&[&str], Kind); 19] = [
+const NAMES: [(&[&str], Kind); 21] = [
     (&["timestamp", "timestamp_raw"], Kind::Timestamp),
     (
         &[
@@ -241,6 +244,8 @@ const NAMES: [(&[&str], Kind); 19] = [
     (&["saddr", "daddr", "addr"], Kind::Address),
     (&["sport", "dport", "port"], Kind::Port),
     (&["mac", "smac", "dmac"], Kind::Mac),
+    (&["kstack", "kernel_stack"], Kind::KernelStack),
+    (&["ustack", "user_stack"], Kind::UserStack),
 ];
 
 fn kind_of(field: &Field) -> Kind {

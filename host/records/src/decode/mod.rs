@@ -27,7 +27,10 @@
 //! gadget_l3endpoint_t`, `union gadget_ip_addr_t`, `struct in6_addr`, or one like them: 16 bytes, perhaps with a
 //! `version` or `family`, after which an address of IPv4 is 4 bytes) and 16 bytes in words; the column is bytes.
 //! `endpoint` takes such a struct with a `port` (`struct gadget_l4endpoint_t`); the column is
-//! `struct<address: bytes, port: u16>`. A kind of numbers makes a list of an array of bytes or characters.
+//! `struct<address: bytes, port: u16>`. Both take the kernel's socket addresses (`struct sockaddr_in`, `sockaddr_in6`,
+//! `sockaddr`, `sockaddr_storage`, or a union of those), whose family says what they hold; one of another family is null.
+//! `kernel-stack` and `user-stack` take an array of addresses as `bpf_get_stack` fills it: zeros at its end are left out,
+//! and what is missing where a record ends is not there. A kind of numbers makes a list of an array of bytes or characters.
 //!
 //! A value that lies beyond the end of a short record is null. Text that begins inside the record and is cut off by
 //! its end is what is there: programs may submit a record without the unused rest of a long path.

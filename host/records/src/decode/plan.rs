@@ -3,7 +3,7 @@
 use super::meaning::{self, How};
 use super::names::VariantNames;
 use super::{DecodeError, FieldSpec};
-use ig_object::btf::{Field, FieldType, Layout};
+use ig_object::btf::{AddressPlace, Field, FieldType, Layout};
 use ig_table::DataType;
 use std::sync::Arc;
 
@@ -61,13 +61,8 @@ pub(super) enum Read {
         bits: u32,
         names: Arc<VariantNames>,
     },
-    /// 4 or 16 bytes at `at` as an IP address; which it is says the number at `version`, or `len`.
-    Address {
-        at: u32,
-        len: u32,
-        /// Where it is and how many bytes it has.
-        version: Option<(u32, u32)>,
-    },
+    /// 4 or 16 bytes as an IP address.
+    Address(AddressPlace),
     /// Up to the first NUL, at most `size` bytes; none: up to the end of the record.
     Text { size: Option<u32> },
     /// Exactly `size` bytes; none: up to the end of the record.
@@ -77,12 +72,16 @@ pub(super) enum Read {
         len: Option<u32>,
         stride: u32,
         item: Box<Node>,
+        /// Values that are zero at the end are none, and what the record's end cuts off is not there.
+        ends_at_zeros: bool,
         data_type: DataType,
     },
     /// Values side by side in `size` bytes.
     Struct {
         size: u32,
         fields: Vec<Node>,
+        /// Null where the first of them is.
+        by_first: bool,
         data_type: DataType,
     },
 }
@@ -286,6 +285,7 @@ fn value(
                         len: fixed,
                         stride: element.size,
                         item: Box::new(item.node),
+                        ends_at_zeros: false,
                         data_type: data_type.clone(),
                     };
                     (data_type, read)
@@ -304,6 +304,7 @@ fn value(
                 Read::Struct {
                     size,
                     fields: nodes,
+                    by_first: false,
                     data_type,
                 },
             )
@@ -387,7 +388,7 @@ pub(super) fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Op
                 size, signed, big, ..
             },
             wanted,
-        ) if natural.data_type.is_integer() && wanted.is_integer() && width(wanted)? >= size => {
+        ) if natural.data_type.is_integer() && wanted.takes_integer(size * 8, signed) => {
             Read::Number {
                 size,
                 signed,
@@ -404,19 +405,27 @@ pub(super) fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Op
                 ..
             },
             wanted,
-        ) if wanted.is_integer() && width(wanted)? * 8 >= bits => Read::Bits {
+        ) if wanted.takes_integer(bits, signed) => Read::Bits {
             shift,
             bits,
             signed,
             data_type: wanted.clone(),
         },
         (Read::Truth { size }, wanted)
-            if wanted.is_integer() && integer(size, false).is_some() && width(wanted)? >= size =>
+            if integer(size, false).is_some() && wanted.takes_integer(size * 8, false) =>
         {
             Read::Number {
                 size,
                 signed: false,
                 big: false,
+                data_type: wanted.clone(),
+            }
+        }
+        (Read::TruthBits { shift, bits }, wanted) if wanted.takes_integer(bits, false) => {
+            Read::Bits {
+                shift,
+                bits,
+                signed: false,
                 data_type: wanted.clone(),
             }
         }
@@ -427,6 +436,7 @@ pub(super) fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Op
                 len,
                 stride,
                 item,
+                ends_at_zeros,
                 data_type: DataType::List(found),
             },
             DataType::List(inner),
@@ -440,6 +450,7 @@ pub(super) fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Op
                 len,
                 stride,
                 item,
+                ends_at_zeros,
                 data_type: wanted.clone(),
             }
         }
@@ -460,6 +471,7 @@ pub(super) fn retype(natural: Value, wanted: &DataType, size: Option<u32>) -> Op
                 len: size,
                 stride: 1,
                 item,
+                ends_at_zeros: false,
                 data_type: wanted.clone(),
             }
         }
@@ -483,7 +495,7 @@ impl Node {
                 .fold(1, |sum, field| field.weight().saturating_add(sum)),
             Read::Text { size } | Read::Bytes { size } => u64::from(size.unwrap_or(64)) / 8 + 1,
             Read::Name { names, .. } => names.longest() as u64 / 8 + 1,
-            Read::Address { .. } => 2,
+            Read::Address(_) => 2,
             _ => 1,
         }
     }

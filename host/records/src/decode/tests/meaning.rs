@@ -300,3 +300,145 @@ fn defaults_know_addresses() {
         ]
     );
 }
+
+/// A record of what the kernel's socket addresses look like, in the room of the largest.
+fn socket(family: u16, port: u16, rest: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; 128];
+    bytes[..2].copy_from_slice(&family.to_le_bytes());
+    bytes[2..4].copy_from_slice(&port.to_be_bytes());
+    bytes[4..4 + rest.len()].copy_from_slice(rest);
+    bytes
+}
+
+#[test]
+fn socket_addresses_are_what_their_family_says() {
+    let mut six = [0; 24];
+    six[19] = 1;
+    let records = [
+        socket(2, 80, &[1, 2, 3, 4]),
+        socket(10, 443, &six),
+        socket(1, 0x2f74, b"mp/socket"),
+        socket(2, 22, &[5, 6, 7, 8])[..7].to_vec(),
+    ];
+    let decoded = |name: &str, size: u32, kind: Kind| {
+        let inner = Layout {
+            name: name.to_owned(),
+            size,
+            fields: vec![int("family", 0, 2, false)],
+        };
+        let outer = layout(
+            "event",
+            size,
+            vec![field("peer", 0, size, FieldType::Struct(inner))],
+        );
+        let spec = FieldSpec {
+            path: "peer".to_owned(),
+            data_type: None,
+            kind,
+        };
+        let decoder = Decoder::new(&outer, &[spec]).unwrap();
+        let mut span = Vec::new();
+        for record in &records {
+            span::push(&mut span, &[record]).unwrap();
+        }
+        (
+            decoder.decode(0, &Picked::all(&span).unwrap()).unwrap(),
+            outer,
+        )
+    };
+    let endpoints = |name, size| {
+        let (column, _) = decoded(name, size, Kind::Endpoint);
+        let sides = column.as_struct();
+        let ports = sides.column(1).as_primitive::<UInt16Type>();
+        let addresses = texts(sides.column(0))
+            .into_iter()
+            .map(|a| a.map(<[u8]>::to_vec));
+        let rows = addresses.enumerate().map(|(row, address)| {
+            sides
+                .is_valid(row)
+                .then(|| (address.unwrap(), ports.value(row)))
+        });
+        rows.collect::<Vec<_>>()
+    };
+    let mut loopback = vec![0; 16];
+    loopback[15] = 1;
+    let four = Some((vec![1, 2, 3, 4], 80));
+    let long = Some((loopback.clone(), 443));
+    assert_eq!(
+        endpoints("sockaddr_storage", 128),
+        [four.clone(), long.clone(), None, None]
+    );
+    assert_eq!(
+        endpoints("sockaddr_in", 16),
+        [four.clone(), None, None, None]
+    );
+    assert_eq!(endpoints("sockaddr", 16), [four, None, None, None]);
+    assert_eq!(endpoints("sockaddr_in6", 28), [None, long, None, None]);
+    let (addresses, outer) = decoded("sockaddr_in6", 28, Kind::Address);
+    assert_eq!(
+        texts(&addresses),
+        [None, Some(loopback.as_slice()), None, None]
+    );
+    // Without a declaration it is one column.
+    let columns = default_columns(&outer);
+    let found: Vec<_> = columns.iter().map(|c| (c.name.as_str(), c.kind)).collect();
+    assert_eq!(found, [("peer", Kind::Endpoint)]);
+}
+
+#[test]
+fn a_stack_ends_at_its_zeros_or_at_the_end_of_the_record() {
+    let word = |ty, len| {
+        let mut field = array("kstack", 8, 8, ty, len);
+        field.typedefs.clear();
+        layout("event", 8 + 8 * len, vec![int("pid", 0, 4, false), field])
+    };
+    let record = |addresses: &[u64]| {
+        let words = addresses.iter().flat_map(|address| address.to_le_bytes());
+        [7; 8].into_iter().chain(words).collect::<Vec<u8>>()
+    };
+    let records = [
+        record(&[3, 2, 1, 0]),
+        record(&[3, 0, 1, 4]),
+        record(&[0; 4]),
+        // The program kept what it did not need, and that in the midst of an address.
+        record(&[3, 2])[..21].to_vec(),
+        record(&[])[..8].to_vec(),
+        record(&[])[..4].to_vec(),
+    ];
+    let mut span = Vec::new();
+    for record in &records {
+        span::push(&mut span, &[record]).unwrap();
+    }
+    let want = [
+        Some(vec![3, 2, 1]),
+        Some(vec![3, 0, 1, 4]),
+        Some(vec![]),
+        Some(vec![3]),
+        Some(vec![]),
+        None,
+    ];
+    for layout in [
+        word(FieldType::Int { signed: false }, 4),
+        word(FieldType::Pointer, 4),
+        word(FieldType::Int { signed: false }, 0),
+    ] {
+        for kind in [Kind::KernelStack, Kind::UserStack] {
+            let spec = FieldSpec {
+                path: "kstack".to_owned(),
+                data_type: None,
+                kind,
+            };
+            let decoder = Decoder::new(&layout, &[spec]).unwrap();
+            let column = decoder.decode(0, &Picked::all(&span).unwrap()).unwrap();
+            let lists = column.as_list::<i32>().iter();
+            let lists =
+                lists.map(|list| Some(list?.as_primitive::<UInt64Type>().values().to_vec()));
+            assert_eq!(lists.collect::<Vec<_>>(), want);
+        }
+        let [_, stack] = default_columns(&layout).try_into().unwrap();
+        assert_eq!(
+            (stack.name.as_str(), stack.kind),
+            ("kstack", Kind::KernelStack)
+        );
+    }
+}
