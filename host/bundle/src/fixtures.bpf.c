@@ -17,6 +17,13 @@ struct process {
 	char comm[16];
 };
 
+struct sockaddr_in {
+	unsigned short sin_family;
+	unsigned short sin_port;
+	u32 sin_addr;
+	unsigned char pad[8];
+};
+
 struct event {
 	gadget_timestamp time;
 	struct process proc;
@@ -29,6 +36,7 @@ struct event {
 		u64 number;
 		double real;
 	} value;
+	struct sockaddr_in peer;
 	char path[];
 };
 

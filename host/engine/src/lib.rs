@@ -14,11 +14,25 @@ pub mod stop;
 mod timers;
 
 pub use guest::Say;
-pub use ig_bundle::{build, inspect, manifest};
+pub use ig_bundle::{build, manifest};
 pub use ig_sandbox::CONTRACT_VERSION;
 /// Bundles, as the store and the command line see them.
 pub mod bundle {
     pub use ig_bundle::{Arch, Bundle, BundleError};
+}
+/// Everything in a bundle.
+pub mod inspect {
+    use ig_bundle::BundleError;
+    pub use ig_bundle::inspect::Inspection;
+    use std::path::Path;
+
+    /// Looks at the bundle at `path`, with the columns as a run makes them.
+    ///
+    /// # Errors
+    /// As for opening it.
+    pub fn inspect(path: &Path) -> Result<Inspection, BundleError> {
+        ig_bundle::inspect::inspect(path, &crate::columns::complete)
+    }
 }
 /// How rows leave.
 pub mod output {

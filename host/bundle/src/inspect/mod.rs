@@ -5,8 +5,8 @@ mod text;
 use crate::bundle::{check, parse_object, read_manifest};
 use crate::component::Component;
 use crate::manifest::{
-    Access, ColumnSource, Manifest, ParamTarget, ParamType, Resolved, ResolvedMap, ResolvedTable,
-    map_kind,
+    Access, ColumnSource, Manifest, ParamTarget, ParamType, Resolved, ResolvedMap, ResolvedSource,
+    ResolvedTable, map_kind,
 };
 use crate::oci::{Arch, Archive, BundleError, Platform};
 use ig_object::{Hook, Object};
@@ -210,9 +210,12 @@ pub struct OtherInfo {
 /// # Errors
 ///
 /// As [`Bundle::open`](crate::Bundle::open).
-pub fn inspect(path: &Path) -> Result<Inspection, BundleError> {
-    Inspection::of(&path.display().to_string(), &Archive::open(path)?)
+pub fn inspect(path: &Path, complete: &Complete) -> Result<Inspection, BundleError> {
+    Inspection::of(&path.display().to_string(), &Archive::open(path)?, complete)
 }
+
+/// Gives a table that declares no columns those that a run makes for it.
+pub type Complete = dyn Fn(&mut ResolvedTable, &[ResolvedSource]);
 
 impl Inspection {
     /// Looks at a bundle that was read; `name` is what errors call it.
@@ -220,7 +223,7 @@ impl Inspection {
     /// # Errors
     ///
     /// As [`inspect`], without reading.
-    pub fn of(name: &str, archive: &Archive) -> Result<Self, BundleError> {
+    pub fn of(name: &str, archive: &Archive, complete: &Complete) -> Result<Self, BundleError> {
         let (manifest, _) = read_manifest(name, archive)?;
         let component = archive.component.as_ref();
         let mut objects = Vec::new();
@@ -240,13 +243,16 @@ impl Inspection {
             resolved.get_or_insert(this);
         }
         // An archive has at least one architecture.
-        let resolved = resolved.unwrap_or(Resolved {
+        let mut resolved = resolved.unwrap_or(Resolved {
             sources: Vec::new(),
             tables: Vec::new(),
             params: Vec::new(),
             maps: Vec::new(),
             programs: Vec::new(),
         });
+        for table in &mut resolved.tables {
+            complete(table, &resolved.sources);
+        }
         let guest = match component {
             Some(layer) => {
                 let wrap = |source| BundleError::Component {
@@ -446,7 +452,7 @@ mod tests {
         );
         let (bytes, _) = contents.archive("x.oci").unwrap();
         let archive = Archive::parse("x.oci", &bytes).unwrap();
-        let mut inspection = Inspection::of("x.oci", &archive).unwrap();
+        let mut inspection = Inspection::of("x.oci", &archive, &|_, _| {}).unwrap();
         assert_eq!(inspection.size, bytes.len() as u64);
         assert_eq!(
             inspection.manifest_digest,
@@ -517,8 +523,12 @@ mod tests {
     #[test]
     fn without_a_guest_that_is_said() {
         let (bytes, _) = contents().archive("x.oci").unwrap();
-        let inspection =
-            Inspection::of("x.oci", &Archive::parse("x.oci", &bytes).unwrap()).unwrap();
+        let inspection = Inspection::of(
+            "x.oci",
+            &Archive::parse("x.oci", &bytes).unwrap(),
+            &|_, _| {},
+        )
+        .unwrap();
         assert!(
             inspection
                 .to_string()

@@ -1,9 +1,9 @@
 //! A column's type as the manifest writes it, and as an eBPF object's struct gives it.
 
 use super::names::{is_identifier, one_of};
-use ig_object::btf::{Element, Field, FieldType, Layout};
-use ig_table::DataType;
+use ig_object::btf::{Element, Field, FieldType, FoundField, Layout};
 use ig_table::schema::TypeError;
+use ig_table::{DataType, Kind};
 use serde::{Deserialize, Deserializer, Serializer};
 
 /// How many bytes the text of a type may have.
@@ -62,83 +62,188 @@ fn bad_field(data_type: &DataType) -> Option<&str> {
     }
 }
 
-/// The type that the host gives the field at `path` (`a.b.c`) of a struct, when the manifest names none.
+/// Why the host can't decode a field into a column as the manifest wants it: a sentence each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// The field does not exist, or it has no value.
+    Field(String),
+    /// It can't be shown as the column's type.
+    Type(String),
+    /// The column's kind does not go with it.
+    Kind(String),
+}
+
+/// The type of the column that the host decodes from the field at `path` (`a.b.c`) of a struct: `wanted`, if the
+/// manifest names one, else the one that the field has by itself or by the column's kind.
 ///
-/// Integers, bitfields and enumerations have the size and sign of their declared type; arrays of `char` are text, of
-/// unsigned bytes bytes, of anything else lists; a struct or union by value is a struct of its members that have a
-/// value; an integer of 128 bits is bytes. The built-in decoder reads fields by the same rules.
+/// By itself: integers, bitfields and enumerations have the size and sign of their declared type; arrays of `char` are
+/// text, of unsigned bytes bytes, of anything else lists; a struct or union by value is a struct of its members that
+/// have a value; an integer of 128 bits is bytes. An enumeration may be text: the names of its values. Kinds such as
+/// `address` and `endpoint` take structs that are one.
+///
+/// The built-in decoder (of another room, which this one may not know) reads by the same rules; a test of the engine
+/// compares the two for every type and kind.
 ///
 /// # Errors
 ///
-/// A sentence: the field does not exist, or it has no value.
-pub fn inferred(layout: &Layout, path: &str) -> Result<DataType, String> {
+/// The field, the type or the kind does not fit.
+pub fn column_type(
+    layout: &Layout,
+    path: &str,
+    wanted: Option<&DataType>,
+    kind: Kind,
+) -> Result<DataType, Unfit> {
     let Some(found) = layout.field(path) else {
         let paths = layout.paths();
         let known: Vec<&str> = paths.iter().map(String::as_str).collect();
         let near = super::names::did_you_mean(path, &known, "it has");
-        return Err(format!(
+        return Err(Unfit::Field(format!(
             "`struct {}` has no field `{path}`{near}",
             layout.name
-        ));
+        )));
     };
-    field_type(found.field).ok_or_else(|| {
-        format!(
-            "the field `{path}` of `struct {}` has no type that a column can have",
-            layout.name
-        )
-    })
+    let FoundField { bit_offset, field } = found;
+    let whole = bit_offset.is_multiple_of(8);
+    let by_kind = by_kind(field, wanted, kind).filter(|_| whole && field.bit_size.is_none());
+    let (own, is_by_kind) = match by_kind {
+        Some(own) => (own, true),
+        None => match field_type(field, whole, wanted) {
+            Some(own) => (own, false),
+            None => {
+                return Err(Unfit::Field(format!(
+                    "the field `{path}` of `struct {}` has no type that a column can have",
+                    layout.name
+                )));
+            }
+        },
+    };
+    let data_type = match wanted {
+        None => own,
+        Some(wanted) if own == *wanted => own,
+        Some(wanted)
+            if !is_by_kind && converts(&field.ty, field.size, field.bit_size, &own, wanted) =>
+        {
+            wanted.clone()
+        }
+        Some(wanted) => {
+            return Err(Unfit::Type(format!(
+                "the field `{path}` is {own}: it can't be shown as {wanted}"
+            )));
+        }
+    };
+    if kind.accepts(&data_type) {
+        Ok(data_type)
+    } else {
+        Err(Unfit::Kind(format!(
+            "the kind `{kind}` does not go with the field `{path}`, which is {data_type}"
+        )))
+    }
 }
 
-fn field_type(field: &Field) -> Option<DataType> {
+/// The type of a field that its column's kind reads in another way than its C type alone would be.
+fn by_kind(field: &Field, wanted: Option<&DataType>, kind: Kind) -> Option<DataType> {
+    match (kind, &field.ty) {
+        (Kind::Address, _) if field.nested().is_some() => {
+            field.nested()?.address().map(|_| DataType::Bytes)
+        }
+        // 16 bytes as words are an address of IPv6, not a list of four of IPv4, unless a list is asked for.
+        (Kind::Address, FieldType::Array { element, .. })
+            if field.size == 16
+                && element.size > 1
+                && matches!(element.ty, FieldType::Int { .. })
+                && !matches!(wanted, Some(DataType::List(_))) =>
+        {
+            Some(DataType::Bytes)
+        }
+        (Kind::Address, _) => None,
+        (Kind::Endpoint, _) => field.nested()?.endpoint().map(|_| Kind::endpoint_type()),
+        (Kind::KernelStack | Kind::UserStack, FieldType::Array { element, .. }) => match element.ty
+        {
+            FieldType::Pointer => true,
+            FieldType::Int { .. } => element.size == 8,
+            _ => false,
+        }
+        .then(|| DataType::List(Box::new(DataType::U64))),
+        // Bytes whose kind is one of numbers.
+        (kind, FieldType::Array { element, .. })
+            if wanted.is_none() && kind != Kind::None && element.size == 1 =>
+        {
+            let (natural, item) = match element.ty {
+                FieldType::Char => (DataType::Text, DataType::I8),
+                FieldType::Int { signed: false } => (DataType::Bytes, DataType::U8),
+                _ => return None,
+            };
+            (!kind.accepts(&natural) && kind.accepts(&item)).then(|| DataType::List(Box::new(item)))
+        }
+        _ => None,
+    }
+}
+
+/// `whole`: it begins with a byte, as all but bitfields do.
+fn field_type(field: &Field, whole: bool, wanted: Option<&DataType>) -> Option<DataType> {
     match (field.bit_size, &field.ty) {
         (Some(0), _) => None,
         (Some(bits), _) if bits > 64 => None,
-        (_, FieldType::Bool) => Some(DataType::Bool),
+        (Some(_), FieldType::Bool) => Some(DataType::Bool),
+        (Some(_), FieldType::Enum { .. }) if wanted == Some(&DataType::Text) => {
+            Some(DataType::Text)
+        }
         (Some(_), FieldType::Int { signed } | FieldType::Enum { signed, .. }) => {
             integer(field.size, *signed)
         }
         (Some(_), FieldType::Char) => integer(field.size, true),
         (Some(_), _) => None,
-        (None, ty) => value_type(ty, field.size),
+        (None, ty) => value_type(ty, field.size, wanted).filter(|_| whole),
     }
 }
 
-fn value_type(ty: &FieldType, size: u32) -> Option<DataType> {
+fn value_type(ty: &FieldType, size: u32, wanted: Option<&DataType>) -> Option<DataType> {
     match ty {
         FieldType::Int { .. } if size == 16 => Some(DataType::Bytes),
+        FieldType::Enum { signed, .. }
+            if wanted == Some(&DataType::Text) && integer(size, *signed).is_some() =>
+        {
+            Some(DataType::Text)
+        }
         FieldType::Int { signed } | FieldType::Enum { signed, .. } => integer(size, *signed),
         FieldType::Bool => Some(DataType::Bool),
-        FieldType::Char => Some(DataType::I8),
+        FieldType::Char => integer(size, true),
         FieldType::Float if size == 4 => Some(DataType::F32),
         FieldType::Float if size == 8 => Some(DataType::F64),
         FieldType::Pointer => Some(DataType::U64),
-        FieldType::Array { element, .. } => element_type(element),
+        FieldType::Array { element, .. } => element_type(element, wanted),
         FieldType::Struct(layout) | FieldType::Union(layout) => {
             let mut fields = Vec::new();
-            members(layout, &mut fields);
+            members(layout, 0, &mut fields);
             (!fields.is_empty()).then_some(DataType::Struct(fields))
         }
         FieldType::Float | FieldType::Unknown => None,
     }
 }
 
-fn element_type(element: &Element) -> Option<DataType> {
+fn element_type(element: &Element, wanted: Option<&DataType>) -> Option<DataType> {
+    let wanted = match wanted {
+        Some(DataType::List(item)) => Some(&**item),
+        _ => None,
+    };
     match (&element.ty, element.size) {
         (FieldType::Char, _) => Some(DataType::Text),
         (FieldType::Int { signed: false }, 1) => Some(DataType::Bytes),
         (_, 0) => None,
-        (ty, size) => value_type(ty, size).map(|item| DataType::List(Box::new(item))),
+        (ty, size) => value_type(ty, size, wanted).map(|item| DataType::List(Box::new(item))),
     }
 }
 
 /// Anonymous members lend their fields to the struct around them, as in C.
-fn members(layout: &Layout, fields: &mut Vec<(String, DataType)>) {
+fn members(layout: &Layout, base: u64, fields: &mut Vec<(String, DataType)>) {
     for member in &layout.fields {
+        let at = base + u64::from(member.bit_offset);
         match (member.name.as_str(), member.nested()) {
-            ("", Some(nested)) => members(nested, fields),
+            ("", Some(nested)) => members(nested, at, fields),
             ("", None) => {} // padding
             (name, _) => {
-                fields.extend(field_type(member).map(|data_type| (name.to_owned(), data_type)));
+                let data_type = field_type(member, at.is_multiple_of(8), None);
+                fields.extend(data_type.map(|data_type| (name.to_owned(), data_type)));
             }
         }
     }
@@ -158,42 +263,39 @@ fn integer(size: u32, signed: bool) -> Option<DataType> {
     }
 }
 
-/// Bytes and sign of an integer type.
-fn width(data_type: &DataType) -> Option<(u8, bool)> {
-    match data_type {
-        DataType::I8 => Some((1, true)),
-        DataType::I16 => Some((2, true)),
-        DataType::I32 => Some((4, true)),
-        DataType::I64 => Some((8, true)),
-        DataType::U8 => Some((1, false)),
-        DataType::U16 => Some((2, false)),
-        DataType::U32 => Some((4, false)),
-        DataType::U64 => Some((8, false)),
-        _ => None,
+/// Whether a value that is `from` by itself can be shown as `to`: an integer as one that has room for it
+/// ([`DataType::takes_integer`]) or as bool; text, bytes and lists of single bytes as one another; lists by their
+/// items; bytes from anything of a fixed size.
+fn converts(ty: &FieldType, size: u32, bits: Option<u32>, from: &DataType, to: &DataType) -> bool {
+    if from == to {
+        return true;
     }
-}
-
-/// Whether a field of type `from` can be shown as `to`: the same; an integer of the same or a larger size; an integer
-/// as bool; text, bytes and lists of 8-bit integers as one another; lists by their items.
-pub(super) fn converts(from: &DataType, to: &DataType) -> bool {
-    let bytes = |ty: &DataType| match ty {
-        DataType::Text | DataType::Bytes => true,
-        DataType::List(item) => matches!(**item, DataType::I8 | DataType::U8),
-        _ => false,
+    let element = match ty {
+        FieldType::Array { element, .. } => Some(&**element),
+        _ => None,
     };
+    let fixed = bits.is_none() && size > 0;
     match (from, to) {
-        (from, to) if from == to || bytes(from) && bytes(to) => true,
-        (DataType::List(from), DataType::List(to)) => converts(from, to),
-        (from, DataType::Bool) => width(from).is_some(),
-        (DataType::Bool, to) => width(to).is_some(),
-        (from, to) => match (width(from), width(to)) {
-            // A larger signed type would make large unsigned values of the same size negative: only same size may
-            // change its sign, since the eBPF side then meant it so.
-            (Some((from, from_signed)), Some((to, to_signed))) => {
-                from == to || from < to && (to_signed || !from_signed)
-            }
-            _ => false,
-        },
+        (DataType::Bool, to) if to.is_integer() => {
+            let known = bits.is_some() || integer(size, false).is_some();
+            known && to.takes_integer(bits.unwrap_or(size.saturating_mul(8)), false)
+        }
+        (from, DataType::Bool) => from.is_integer(),
+        (DataType::Text, DataType::Bytes) | (DataType::Bytes, DataType::Text) => true,
+        (DataType::Text | DataType::Bytes, DataType::List(item)) => {
+            matches!(**item, DataType::I8 | DataType::U8)
+        }
+        (DataType::List(from), DataType::List(to)) => {
+            element.is_some_and(|element| converts(&element.ty, element.size, None, from, to))
+        }
+        (DataType::List(_), DataType::Text) => element.is_some_and(|element| element.size == 1),
+        (DataType::List(_), DataType::Bytes) => {
+            fixed || element.is_some_and(|element| element.size == 1)
+        }
+        (_, DataType::Bytes) => fixed,
+        (from, to) => from
+            .integer()
+            .is_some_and(|(width, signed)| to.takes_integer(bits.unwrap_or(width), signed)),
     }
 }
 
@@ -324,7 +426,10 @@ mod tests {
                 field("tail", 0, 0, array(FieldType::Char, 1, 0)),
             ],
         };
-        let of = |path: &str| inferred(&layout, path).map(|ty| ty.to_string());
+        let of = |path: &str| match column_type(&layout, path, None, Kind::None) {
+            Ok(ty) => Ok(ty.to_string()),
+            Err(Unfit::Field(why) | Unfit::Type(why) | Unfit::Kind(why)) => Err(why),
+        };
         for (path, ty) in [
             ("pid", "u32"),
             ("error", "i64"),
@@ -352,32 +457,5 @@ mod tests {
             of("nothing").unwrap_err(),
             "the field `nothing` of `struct event` has no type that a column can have"
         );
-    }
-
-    #[test]
-    fn only_types_that_keep_the_value_convert() {
-        let converts =
-            |from: &str, to: &str| converts(&from.parse().unwrap(), &to.parse().unwrap());
-        for (from, to) in [
-            ("u32", "i32"),
-            ("u8", "u64"),
-            ("u32", "i64"),
-            ("u8", "bool"),
-            ("bytes", "text"),
-            ("list<u32>", "list<u64>"),
-            ("list<i8>", "bytes"),
-        ] {
-            assert!(converts(from, to), "{from} {to}");
-        }
-        for (from, to) in [
-            ("u64", "u32"),
-            ("i32", "u64"),
-            ("u32", "text"),
-            ("text", "u8"),
-            ("f32", "f64"),
-            ("list<u64>", "list<u32>"),
-        ] {
-            assert!(!converts(from, to), "{from} {to}");
-        }
     }
 }

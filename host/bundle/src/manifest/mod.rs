@@ -17,7 +17,7 @@ mod variable;
 mod yaml;
 
 pub(crate) use check::version;
-pub use datatype::inferred;
+pub use datatype::{Unfit, column_type};
 pub use error::{ManifestError, Problem};
 pub use names::{HOST_FLAGS, RESERVED_WORDS};
 pub use params::ParamError;

@@ -1,6 +1,6 @@
 //! The manifest against an eBPF object, both ways.
 
-use super::datatype::{converts, inferred};
+use super::datatype::{Unfit, column_type};
 use super::error::{ManifestError, Problems};
 use super::names::did_you_mean;
 use super::typedefs;
@@ -516,31 +516,17 @@ fn field_column(
     path: &str,
     problems: &mut Problems<'_>,
 ) -> Option<DataType> {
-    let own = match inferred(layout, field) {
-        Ok(own) => own,
-        Err(reason) => {
-            problems.add(&format!("{path}.field"), reason);
-            return None;
-        }
+    let kind = column.kind.unwrap_or_default();
+    let (key, reason) = match column_type(layout, field, column.data_type.as_ref(), kind) {
+        Ok(data_type) => return Some(data_type),
+        // That the two do not go together is known without the struct, and has been told.
+        Err(Unfit::Kind(_)) if column.data_type.is_some() => return None,
+        Err(Unfit::Field(reason)) => ("field", reason),
+        Err(Unfit::Type(reason)) => ("type", reason),
+        Err(Unfit::Kind(reason)) => ("kind", reason),
     };
-    match (&column.data_type, column.kind) {
-        (Some(declared), _) if !converts(&own, declared) => {
-            problems.add(
-                &format!("{path}.type"),
-                format!("the field `{field}` is {own}: it can't be shown as {declared}"),
-            );
-            None
-        }
-        (Some(declared), _) => Some(declared.clone()),
-        (None, Some(kind)) if !kind.accepts(&own) => {
-            problems.add(
-                &format!("{path}.kind"),
-                format!("the kind `{kind}` does not go with the field `{field}`, which is {own}"),
-            );
-            None
-        }
-        (None, _) => Some(own),
-    }
+    problems.add(&format!("{path}.{key}"), reason);
+    None
 }
 
 fn no_map(name: &str, object: &Object<'_>) -> String {

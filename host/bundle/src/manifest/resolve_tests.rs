@@ -3,6 +3,7 @@
 use super::*;
 use crate::fixtures::{MANIFEST, manifest_with, object};
 use ig_object::{Hook, Object};
+use ig_table::Kind;
 
 fn resolve(text: &str) -> Result<Resolved, ManifestError> {
     Manifest::parse("gadget.yaml", text)?.resolve(&Object::parse(object()).unwrap())
@@ -132,7 +133,9 @@ fn every_field_of_the_struct_has_its_type() {
         ("path", "text"),
     ] {
         assert_eq!(
-            inferred(&layout, path).unwrap().to_string(),
+            column_type(&layout, path, None, Kind::None)
+                .unwrap()
+                .to_string(),
             expected,
             "{path}"
         );
@@ -171,6 +174,40 @@ fn columns_are_fields_of_their_type() {
     assert_eq!(
         error("{name: comm, field", "{name: comm, type: u32, field"),
         "gadget.yaml:12:28: the field `proc.comm` is text: it can't be shown as u32"
+    );
+    assert_eq!(
+        error("field: proc.comm}", "field: proc, kind: endpoint}"),
+        "gadget.yaml:12:41: the kind `endpoint` does not go with the field `proc`, which is struct<pid: u32, comm: text>"
+    );
+}
+
+#[test]
+fn the_decoder_s_own_types_need_no_type_in_the_manifest() {
+    let types = |columns: &[&str]| {
+        let first = "{name: time, kind: timestamp, field: time, description: When it began}";
+        let resolved = resolve(&manifest_with(first, &columns.join("\n      - "))).unwrap();
+        let columns = resolved.tables[0].table.columns.iter().take(columns.len());
+        columns.map(|c| c.data_type.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        types(&[
+            "{name: mode, field: mode, type: text}",
+            "{name: number, field: mode}",
+            "{name: low, field: low, type: u8}",
+            "{name: stack, field: slots, kind: kernel-stack}",
+            "{name: each, field: address, kind: hex}",
+            "{name: whole, field: proc, type: bytes}",
+            "{name: peer, field: peer, kind: endpoint}",
+        ]),
+        [
+            "text",
+            "u32",
+            "u8",
+            "list<u64>",
+            "list<u8>",
+            "bytes",
+            "struct<address: bytes, port: u16>"
+        ]
     );
 }
 
