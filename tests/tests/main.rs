@@ -30,6 +30,8 @@ mod shell;
 #[cfg(test)]
 mod specification;
 #[cfg(test)]
+mod stacks;
+#[cfg(test)]
 mod trace_exec;
 #[cfg(test)]
 mod trace_open;

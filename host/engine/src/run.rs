@@ -14,10 +14,13 @@ use ig_kernel::{LoadOptions, Loaded, Loader, Ring, Waiter, clock};
 use ig_object::Object;
 use ig_sandbox::{CacheUse, Grants, Limits, Sandbox, SandboxOptions};
 use ig_table::columns::TerminalOptions;
+use ig_table::kallsyms::WithKernelSymbols;
 use ig_table::kinds::words::Words;
 use ig_table::names::{Names, NoNames, Passwd};
 use ig_table::output::{Output, Outputs, QueueLimits};
 use ig_table::redact::Redactor;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,11 +67,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     let object = bundle
         .object()
         .map_err(|e| RunError::Refused(e.to_string()))?;
-    let names: Arc<dyn Names> = match Passwd::of_host() {
-        Ok(passwd) => Arc::new(passwd),
-        Err(_) => Arc::new(NoNames),
-    };
-    let words = Words::of_host(names);
+    let words = Words::of_host(names());
     let plan = Plan::new(
         &bundle,
         &object,
@@ -279,6 +278,19 @@ fn outputs(
         outputs.add(sink.name.clone(), start(sink)?);
     }
     Ok(outputs)
+}
+
+/// Names of this host and its kernel. What takes long to read is read when a column needs it.
+fn names() -> Arc<dyn Names> {
+    let people: Arc<dyn Names> = match Passwd::of_host() {
+        Ok(passwd) => Arc::new(passwd),
+        Err(_) => Arc::new(NoNames),
+    };
+    let kernel = || {
+        let file = File::open("/proc/kallsyms")?;
+        Ok(Box::new(BufReader::with_capacity(64 << 10, file)) as Box<dyn BufRead>)
+    };
+    Arc::new(WithKernelSymbols::new(people, Box::new(kernel)))
 }
 
 fn now() -> Now {
