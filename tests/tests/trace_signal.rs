@@ -24,10 +24,14 @@ fn traced(more: &[&str], script: &str) -> (Vec<u64>, Vec<Value>, Finished) {
 }
 
 /// Number, receiver and result of what a process sent, in order.
-fn sent(rows: &[Value], by: u64) -> Vec<[u64; 3]> {
+fn sent(rows: &[Value], by: u64) -> Vec<(u64, u64, &str)> {
+    let number = |row: &Value, name| row[name].as_u64().expect(name);
     rows.iter()
         .filter(|row| row["pid"] == by)
-        .map(|row| ["signal_raw", "target", "result"].map(|name| row[name].as_u64().expect(name)))
+        .map(|row| {
+            let result = row["result"].as_str().expect("a word");
+            (number(row, "signal_raw"), number(row, "target"), result)
+        })
         .collect()
 }
 
@@ -49,9 +53,9 @@ fn a_signal_has_its_sender_its_number_and_its_receiver() {
     assert_eq!(row["tid"], shell);
     assert_eq!(row["uid"], 0);
     assert_eq!(row["target"], child);
-    assert_eq!(row["result"], 0);
+    assert_eq!(row["result"], "DELIVERED");
     assert_eq!(row["code"], 0); // SI_USER
-    assert_eq!(sent(&rows, shell)[0], [10, child, 0]);
+    assert_eq!(sent(&rows, shell)[0], (10, child, "DELIVERED"));
     // It ended by that, and the kernel told its parent.
     let end = rows
         .iter()
@@ -95,16 +99,16 @@ fn what_became_of_a_signal_is_told() {
         panic!("three processes: {ids:?}");
     };
     let mut by_shell = sent(&rows, shell);
-    by_shell.retain(|[signal, ..]| *signal != 17);
+    by_shell.retain(|(signal, ..)| *signal != 17);
     assert_eq!(
         by_shell,
         [
-            [19, stopped, 0],
-            [10, stopped, 0],
-            [10, stopped, 2],
-            [12, deaf, 1],
-            [9, stopped, 0],
-            [9, deaf, 0],
+            (19, stopped, "DELIVERED"),
+            (10, stopped, "DELIVERED"),
+            (10, stopped, "ALREADY_PENDING"),
+            (12, deaf, "IGNORED"),
+            (9, stopped, "DELIVERED"),
+            (9, deaf, "DELIVERED"),
         ]
     );
 }
@@ -115,7 +119,7 @@ fn senders_can_be_narrowed() {
     let (ids, rows, _) = traced(&[], script);
     let usr1 = |rows: &[Value]| rows.iter().filter(|row| row["signal_raw"] == 10).count();
     assert_eq!(usr1(&rows), 2, "{rows:#?}");
-    assert_eq!(sent(&rows, ids[0])[0], [10, ids[0], 0]);
+    assert_eq!(sent(&rows, ids[0])[0], (10, ids[0], "DELIVERED"));
     let (_, rows, _) = traced(&["--comm", "nobody"], script);
     assert_eq!(rows, Vec::<Value>::new());
 }
