@@ -444,13 +444,12 @@ impl Manifest {
                     map_kind(map.kind)
                 );
                 problems.add(&path, message);
-            } else if let Some(source) = self
-                .sources
-                .iter()
-                .find(|s| grant.map.strip_suffix("_ledger") == Some(s.map.as_str()))
-            {
+            } else if let Some(source) = self.sources.iter().find(|s| {
+                let suffix = grant.map.strip_prefix(s.map.as_str());
+                matches!(suffix, Some("_ledger" | "_wakeup"))
+            }) {
                 let message = format!(
-                    "the map `{}` counts for the host what happens to the source `{}`: it can't be granted",
+                    "the map `{}` is between the host and the source `{}` alone: it can't be granted",
                     map.name, source.name
                 );
                 problems.add(&path, message);

@@ -267,7 +267,7 @@ fn grants_and_programs_exist() {
     );
     assert_eq!(
         error("events_ledger", "update"),
-        "gadget.yaml:23:11: the map `events_ledger` counts for the host what happens to the source `open`: it can't be granted"
+        "gadget.yaml:23:11: the map `events_ledger` is between the host and the source `open` alone: it can't be granted"
     );
     assert_eq!(
         error("slots", "lookup, delete"),
