@@ -1,7 +1,7 @@
 //! The ring's consumer against libbpf's `ring_buffer__poll` loop: the same eBPF object, the same storm in a process of its
 //! own, each consumer pinned to the same CPU.
 //!
-//! Ours copies each span once, as the program does into a guest's memory; libbpf's callback only counts.
+//! Ours copies each span once and naps as the program does; libbpf's callback only counts.
 #![expect(
     unsafe_code,
     reason = "a thread's CPU clock and its CPU; each place proves why"
@@ -73,11 +73,14 @@ fn consume(object: &Path, tid: u32, ready: &mpsc::Sender<Stopper>) -> Result<(f6
             if let Some(room) = memory.get_mut(..span.bytes.len()) {
                 room.copy_from_slice(span.bytes);
             }
-            let (count, length) = (span.records, span.bytes.len());
+            let (count, length, more) = (span.records, span.bytes.len(), span.more);
             black_box(&mut memory);
             ring.publish();
             waiter.saw(index, count, length);
             records += f64::from(count);
+            if !more && !stopped {
+                stopped = waiter.nap(None)? == Some(Wake::Stop);
+            }
         }
         if stopped {
             break;
