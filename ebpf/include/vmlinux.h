@@ -104,6 +104,7 @@ enum {
 	BPF_F_NO_PREALLOC = 1U << 0,
 	BPF_F_RDONLY_PROG = 1U << 7,
 	BPF_F_WRONLY_PROG = 1U << 8,
+	BPF_F_MMAPABLE = 1U << 10,
 };
 
 /* flags of the storage helpers (task, inode, socket, cgroup) */

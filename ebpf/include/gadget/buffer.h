@@ -7,8 +7,11 @@
  * is a number and never a guess. That only holds if records go through the macros below; an object
  * that calls bpf_ringbuf_reserve itself is shown with `lost: unknown`.
  *
+ * Every ring also has a place where its reader says how full the ring may become before it wants to
+ * be woken: the host's reader naps by the clock while much comes, and a storm may begin in a nap.
+ *
  * The map is always passed as &name, where `name` was declared with GADGET_TRACER_MAP(name, size):
- * the macros paste "_ledger" onto it.
+ * the macros paste "_ledger" and "_wakeup" onto it.
  */
 #ifndef __GADGET_BUFFER_H
 #define __GADGET_BUFFER_H
@@ -22,9 +25,15 @@ struct gadget_ledger {
 	__u64 not_reserved; /* those of them for which the ring had no room, or was locked */
 };
 
+/* When a reader that naps wants to be woken; mapped into its memory. */
+struct gadget_wakeup {
+	__u64 at; /* the reader's: once the producers' position is here or beyond; 0: it does not nap */
+	__u64 done; /* the programs': the last `at` for which one of them woke it */
+};
+
 /*
  * GADGET_TRACER_MAP(name, size): the ring buffer `name` of `size` bytes (a power of two, at least a
- * page; the host may make it larger) and its ledger `name_ledger`.
+ * page; the host may make it larger), its ledger `name_ledger` and its reader's `name_wakeup`.
  */
 #define GADGET_TRACER_MAP(name, size)                     \
 	struct {                                          \
@@ -36,15 +45,43 @@ struct gadget_ledger {
 		__uint(max_entries, 1);                   \
 		__type(key, __u32);                       \
 		__type(value, struct gadget_ledger);      \
-	} name##_ledger SEC(".maps");
+	} name##_ledger SEC(".maps");                     \
+	struct {                                          \
+		__uint(type, BPF_MAP_TYPE_ARRAY);         \
+		__uint(map_flags, BPF_F_MMAPABLE);        \
+		__uint(max_entries, 1);                   \
+		__type(key, __u32);                       \
+		__type(value, struct gadget_wakeup);      \
+	} name##_wakeup SEC(".maps");
 
 /*
- * Flags of every record that is handed over. 0: the kernel wakes the reader when it had caught up,
- * and the host's reader takes care that this is rare by napping. The macro is there for other readers;
- * the benches build their batched baseline with it.
+ * 0, by which the kernel wakes a reader that has caught up, or once a nap BPF_RB_FORCE_WAKEUP.
+ *
+ * Nothing here is atomic, nor needs to be. A position that is not seen at once is seen with the next
+ * record, because positions only grow; several CPUs may wake the reader for the same `at`, which does
+ * no harm; and if the reader dies in its nap, it is woken in vain once.
+ */
+static __always_inline __u64 ___gadget_wakeup(void *ring, void *wakeup_map)
+{
+	__u32 zero = 0;
+	volatile struct gadget_wakeup *wakeup = bpf_map_lookup_elem(wakeup_map, &zero);
+	__u64 at;
+
+	if (!wakeup)
+		return 0;
+	at = wakeup->at;
+	if (!at || wakeup->done == at || bpf_ringbuf_query(ring, BPF_RB_PROD_POS) < at)
+		return 0;
+	wakeup->done = at;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/*
+ * Flags of every record that is handed over. The macro is there for other readers than the host's; the
+ * benches build their batched baseline with it.
  */
 #ifndef GADGET_RINGBUF_FLAGS
-#define GADGET_RINGBUF_FLAGS(map) 0
+#define GADGET_RINGBUF_FLAGS(map) ___gadget_wakeup(map, map##_wakeup)
 #endif
 
 /* Atomic although the slot is per CPU: a program may be interrupted by another one in mid-add. */
@@ -80,7 +117,10 @@ static __always_inline void ___gadget_count(void *ledger_map, bool reserved)
 		0L;                            \
 	})
 
-/* void gadget_discard_buf(buf): takes a reserved record back. The consumer skips and counts it. */
+/*
+ * void gadget_discard_buf(buf): takes a reserved record back. The consumer skips and counts it. It
+ * takes room until then and wakes nobody: decide first, reserve then.
+ */
 #define gadget_discard_buf(buf) bpf_ringbuf_discard(buf, 0)
 
 /*

@@ -31,5 +31,5 @@ pub use follow::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FOLLOWED_VARIABLE, FollowErr
 pub use ledger::{LEDGER_SUFFIX, Ledger, ProgramStats};
 pub use load::{DEFAULT_RING_SIZE, LeftOut, LoadOptions, Loaded, Loader};
 pub use map::{Map, MapError, Update};
-pub use ring::{Damaged, Ring, RingError, SpanLimits, SpanRef};
+pub use ring::{Damaged, Ring, RingError, SpanLimits, SpanRef, WAKEUP_SUFFIX};
 pub use wait::{Stopper, WaitError, Waiter, Wake};

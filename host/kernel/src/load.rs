@@ -1,6 +1,7 @@
 //! An object's way into the kernel: variables and sizes set, maps made, programs verified, attached in order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::maps::MapData;
@@ -13,7 +14,7 @@ use crate::follow::{self, FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FOLLOWED_VARIABLE, 
 use crate::ledger::{LEDGER_SUFFIX, Ledger, ProgramStats};
 use crate::map::{Map, MapError, Update};
 use crate::prepared::{self, KernelTypes};
-use crate::ring::{Ring, RingError};
+use crate::ring::{Ring, RingError, WAKEUP_SUFFIX};
 use crate::sys::bpf::kind;
 use crate::sys::os;
 
@@ -414,7 +415,16 @@ impl Loaded {
                 size: info.max_entries,
                 error,
             })?;
-        let ring = Ring::open(map, fd, &info)?;
+        let wakeup = format!("{map}{WAKEUP_SUFFIX}");
+        let wakeup = self
+            .has_map(&wakeup)
+            .then(|| self.map(&wakeup))
+            .transpose()
+            .map_err(|error| RingError::Wakeup {
+                map: wakeup.clone(),
+                error: io::Error::other(error),
+            })?;
+        let ring = Ring::open(map, fd, &info, wakeup.as_ref())?;
         self.taken.insert(name());
         Ok(ring)
     }

@@ -2,7 +2,8 @@
 //!
 //! A consumer that is always caught up is woken for every record, and both sides then fight over the same cache
 //! lines. One that stays a little behind is woken never. So: sleep until woken while little comes, and nap by the
-//! clock while much comes.
+//! clock while much comes. A storm that begins in a nap is not foreseen here: either the ring's programs end the nap, or
+//! no nap is longer than the ring can stand.
 
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ const IDLE_RATE: f64 = BUSY_RATE / 2.0;
 /// No nap is longer: rows are at most this late. Each wake-up costs as much as hundreds of records, and nobody sees the
 /// difference between this and nothing.
 pub const LONGEST_NAP: Duration = Duration::from_millis(40);
-/// A storm may begin during any nap. Half of the ring has to hold what comes then until the nap's end: in bytes a
-/// second, about what one thread's system calls can make.
-const SUDDEN_STORM: f64 = 50e6;
+/// A storm may begin during any nap. Where no program ends the nap then, half of the ring has to hold what comes until it
+/// is over: in bytes a second, about what four threads' system calls make that share one ring. One makes 190 MB.
+const SUDDEN_STORM: f64 = 400e6;
 /// Shorter naps are not worth their system call; the kernel rounds them up by 50 us anyway.
 const SHORTEST_NAP: Duration = Duration::from_micros(100);
 /// Rates are measured over this long, so that two records in a row are no storm.
@@ -47,12 +48,15 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// For a ring of `size` bytes; `now` is the time since any fixed moment.
+    /// For a ring of `size` bytes, whose programs end a nap when half of it is full, or don't (`woken`); `now` is the
+    /// time since any fixed moment.
     #[must_use]
-    pub fn new(size: usize, now: Duration) -> Self {
+    pub fn new(size: usize, woken: bool, now: Duration) -> Self {
+        let enough = size as f64 / 2.0 / SUDDEN_STORM;
+        let longest = LONGEST_NAP.as_secs_f64();
         Self {
             quarter: size as f64 / 4.0,
-            longest: (size as f64 / 2.0 / SUDDEN_STORM).min(LONGEST_NAP.as_secs_f64()),
+            longest: if woken { longest } else { enough.min(longest) },
             window_start: now,
             records: 0,
             bytes: 0,
@@ -105,11 +109,13 @@ impl Pace {
 }
 
 /// What to do about several rings at once: nap only if a nap suits all that are busy, for as long as suits the
-/// busiest. A quiet ring's lone record then waits for the nap's end, at most [`LONGEST_NAP`].
+/// busiest and no ring minds, because a storm may begin in a quiet one, too.
 pub fn together(paces: &mut [Pace], now: Duration) -> Next {
     let mut shortest = None;
     let mut beyond_naps = false;
+    let mut longest = LONGEST_NAP;
     for pace in paces {
+        longest = longest.min(Duration::from_secs_f64(pace.longest));
         match pace.next(now) {
             Next::Nap(nap) => {
                 shortest = Some(shortest.map_or(nap, |other: Duration| other.min(nap)));
@@ -118,7 +124,7 @@ pub fn together(paces: &mut [Pace], now: Duration) -> Next {
         }
     }
     match shortest {
-        Some(nap) if !beyond_naps => Next::Nap(nap),
+        Some(nap) if !beyond_naps => Next::Nap(nap.min(longest.max(SHORTEST_NAP))),
         _ => Next::Sleep,
     }
 }
@@ -154,7 +160,7 @@ mod tests {
 
     #[test]
     fn few_records_are_slept_for() {
-        let mut pace = Pace::new(MIB, ms(0));
+        let mut pace = Pace::new(MIB, true, ms(0));
         assert_eq!(pace.next(ms(0)), Next::Sleep);
         assert_eq!(run(&mut pace, ms(0), 500.0, 100).0, Next::Sleep);
         // Two records a microsecond apart after a long silence are no storm.
@@ -169,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_known_before_the_window_is_over() {
-        let mut pace = Pace::new(64 * MIB, ms(0));
+        let mut pace = Pace::new(64 * MIB, true, ms(0));
         let mut now = ms(60_000);
         assert_eq!(pace.next(now), Next::Sleep);
         // 20,000 a second: 31 records are not enough to say so.
@@ -184,19 +190,35 @@ mod tests {
     }
 
     #[test]
-    fn no_nap_is_longer_than_a_small_ring_can_wait() {
-        // Half a MiB at 50 MB/s.
-        let mut pace = Pace::new(MIB, ms(0));
-        let (next, _) = run(&mut pace, ms(0), 2000.0, 100);
+    fn naps_that_nobody_ends_are_as_short_as_the_ring_needs_them() {
+        // Half of 4 MiB at 400 MB/s.
+        let mut alone = Pace::new(4 * MIB, false, ms(0));
+        let (next, _) = run(&mut alone, ms(0), 2000.0, 100);
         let Next::Nap(nap) = next else {
             panic!("{next:?}")
         };
-        assert!(nap > ms(10) && nap < ms(11), "{nap:?}");
+        assert!(nap > ms(5) && nap < ms(6), "{nap:?}");
+        // A program would end it: however small the ring is, only what comes now counts.
+        let mut woken = Pace::new(MIB, true, ms(0));
+        let (next, _) = run(&mut woken, ms(0), 2000.0, 100);
+        assert_eq!(next, Next::Nap(LONGEST_NAP));
+        // A quiet ring may fill during the nap of another one.
+        let quiet = Pace::new(4 * MIB, false, ms(0));
+        assert_eq!(
+            together(&mut [woken.clone(), quiet], ms(1000)),
+            Next::Nap(nap)
+        );
+        let tiny = Pace::new(4096, false, ms(0));
+        assert_eq!(
+            together(&mut [woken, tiny], ms(1000)),
+            Next::Nap(SHORTEST_NAP),
+            "but it is not listened to"
+        );
     }
 
     #[test]
     fn many_records_are_napped_for_and_silence_ends_it() {
-        let mut pace = Pace::new(64 * MIB, ms(0));
+        let mut pace = Pace::new(64 * MIB, true, ms(0));
         // 2,000 a second, and a ring that they don't fill: the longest nap, and 25 looks a second.
         let (next, looks) = run(&mut pace, ms(0), 2000.0, 100);
         assert_eq!(next, Next::Nap(LONGEST_NAP));
@@ -214,7 +236,7 @@ mod tests {
 
     #[test]
     fn naps_end_before_a_quarter_of_the_ring_is_full() {
-        let mut pace = Pace::new(4 * MIB, ms(0));
+        let mut pace = Pace::new(4 * MIB, true, ms(0));
         // 128 MiB a second fill 1 MiB in 7.8 ms.
         let (next, _) = run(&mut pace, ms(0), 1024.0 * 1024.0, 128);
         let Next::Nap(nap) = next else {
@@ -228,17 +250,17 @@ mod tests {
         };
         assert!(nap < ms(2), "{nap:?}");
         // A ring so small that a nap would overfill it is listened to.
-        let mut pace = Pace::new(4096, ms(0));
+        let mut pace = Pace::new(4096, true, ms(0));
         assert_eq!(run(&mut pace, ms(0), 1e6, 128).0, Next::Sleep);
     }
 
     #[test]
     fn the_busiest_ring_decides() {
-        let quiet = Pace::new(MIB, ms(0));
+        let quiet = Pace::new(MIB, true, ms(0));
         let (mut busy, mut busier, mut tiny) = (
-            Pace::new(64 * MIB, ms(0)),
-            Pace::new(4 * MIB, ms(0)),
-            Pace::new(4096, ms(0)),
+            Pace::new(64 * MIB, true, ms(0)),
+            Pace::new(4 * MIB, true, ms(0)),
+            Pace::new(4096, true, ms(0)),
         );
         run(&mut busy, ms(0), 2000.0, 100);
         run(&mut busier, ms(0), 1024.0 * 1024.0, 128);

@@ -6,6 +6,9 @@
 //! exactly this record's. The consumer does the mirror image: store its position, full barrier, then read the
 //! producer's position and the headers. One of the two always sees the other. So a walk that found nothing may be
 //! followed by sleep only if everything walked before was released before that walk.
+//!
+//! Until then the last word of what was walked over is held back. No record begins there, so that no producer wakes
+//! a consumer that naps or is at work, whatever the object's flags.
 
 use ig_records::span::{BUSY, DISCARD, HEADER};
 
@@ -50,6 +53,8 @@ pub(crate) struct Walked {
     pub(crate) more: bool,
 }
 
+/// What is held back: the least a record takes.
+const WORD: u64 = HEADER as u64;
 /// How far ahead headers are prefetched, in records of the size just seen.
 const AHEAD: u64 = 16;
 
@@ -76,7 +81,8 @@ impl Cursor {
     }
 
     /// Walks over finished records: at most `max_records`, and `max_bytes` unless the first one alone is longer. Ends
-    /// before the first busy one. What an earlier walk covered is released first, if it was not.
+    /// before the first busy one. What an earlier walk covered is released first, if it was not. After `None`, the
+    /// next record that is finished wakes the consumer.
     pub(crate) fn walk<S: Shared>(
         &mut self,
         shared: &S,
@@ -84,6 +90,19 @@ impl Cursor {
         max_records: u32,
     ) -> Result<Option<Walked>, Damaged> {
         self.release(shared);
+        let walked = self.look(shared, max_bytes, max_records)?;
+        if walked.is_some() || !self.release_all(shared) {
+            return Ok(walked);
+        }
+        self.look(shared, max_bytes, max_records)
+    }
+
+    fn look<S: Shared>(
+        &mut self,
+        shared: &S,
+        max_bytes: usize,
+        max_records: u32,
+    ) -> Result<Option<Walked>, Damaged> {
         if self.producer == self.end {
             self.producer = shared.producer();
             if self.producer == self.end {
@@ -144,13 +163,23 @@ impl Cursor {
         }))
     }
 
-    /// Gives what was walked over back to the producer.
+    /// Gives what was walked over back to the producer, but for the last word.
     pub(crate) fn release<S: Shared>(&mut self, shared: &S) {
-        if self.released != self.end {
-            shared.release(self.end);
-            self.released = self.end;
-            shared.fence();
+        if self.end.wrapping_sub(self.released) > WORD {
+            self.released = self.end.wrapping_sub(WORD);
+            shared.release(self.released);
         }
+    }
+
+    /// Gives the last word back, too; false if it was not held back.
+    fn release_all<S: Shared>(&mut self, shared: &S) -> bool {
+        if self.released == self.end {
+            return false;
+        }
+        shared.release(self.end);
+        self.released = self.end;
+        shared.fence();
+        true
     }
 
     /// Bytes that the producer has reserved and the consumer not walked over yet.

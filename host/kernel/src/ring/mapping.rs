@@ -1,4 +1,5 @@
-//! A ring buffer's memory, mapped: the only place where the ring's bytes are touched through pointers.
+//! A ring buffer's memory, and the word by which its consumer asks to be woken, mapped: the only place where they are
+//! touched through pointers.
 //!
 //! kernel/bpf/ringbuf.c lays it out as one consumer page (writable for us), one producer page and the data pages
 //! twice in a row (both read-only for us), so that a record that wraps around is contiguous in memory.
@@ -64,8 +65,40 @@ pub(super) struct Mapping {
     size: usize,
 }
 
-// SAFETY: the regions are plain memory without any tie to a thread, and all access to the words that change is atomic.
-unsafe impl Send for Mapping {}
+// SAFETY: a region is plain memory without any tie to a thread, and all access to the words that change is atomic. What
+// is no word is read through `Mapping::bytes` alone, whose callers answer for it.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+/// `struct gadget_wakeup` of the headers: where the producers have to get before they wake a consumer that naps.
+pub(super) struct WakeupWord(Region);
+
+impl WakeupWord {
+    /// Of the value in bytes, which is that of the map.
+    pub(super) const SIZE: u32 = 16;
+
+    /// Maps the value of the array behind `fd`, made with BPF_F_MMAPABLE: kernel/bpf/arraymap.c gives it whole pages.
+    pub(super) fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        Region::map(fd, 0, os::page_size(), true).map(Self)
+    }
+
+    fn word(&self, index: usize) -> &AtomicU64 {
+        // SAFETY: index is 0 or 1 below, the region a page long and page-aligned, mapped as long as self lives, and the
+        // programs access it by aligned loads and stores of 8 bytes.
+        unsafe { self.0.base.cast::<AtomicU64>().add(index).as_ref() }
+    }
+
+    /// The position that the producers compare theirs with; 0 for none.
+    pub(super) fn at(&self) -> &AtomicU64 {
+        self.word(0)
+    }
+
+    /// The last position for which a producer has woken the consumer.
+    pub(super) fn done(&self) -> &AtomicU64 {
+        self.word(1)
+    }
+}
 
 impl Mapping {
     /// Maps the ring buffer behind `fd`, whose size the kernel gave as `size`.

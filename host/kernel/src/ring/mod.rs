@@ -4,16 +4,21 @@
 
 mod cursor;
 mod mapping;
+mod wakeup;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use ig_records::span::Span;
 
 pub use cursor::Damaged;
 use cursor::{Cursor, Shared, Walked};
 use mapping::Mapping;
+pub use wakeup::WAKEUP_SUFFIX;
+pub(crate) use wakeup::Wakeup;
 
+use crate::map::Map;
 use crate::sys::bpf::{F_RB_OVERWRITE, MapInfo, kind};
 
 /// Why a ring buffer can't be read.
@@ -56,6 +61,14 @@ pub enum RingError {
         map: String,
         /// Of its data, in bytes.
         size: u32,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The kernel did not let us map the word through which the consumer asks to be woken.
+    #[error("cannot map {map:?}, through which the ring's consumer asks to be woken: {error}")]
+    Wakeup {
+        /// Name of the map.
+        map: String,
         /// What the system said.
         error: io::Error,
     },
@@ -104,7 +117,7 @@ pub struct SpanRef<'ring> {
     /// How many of them the program threw away.
     pub discarded: u32,
     /// Records behind these were there already when they were walked over, finished or not. Without, the consumer has
-    /// caught up.
+    /// caught up and may nap ([`Waiter::nap`](crate::Waiter::nap)).
     pub more: bool,
 }
 
@@ -119,9 +132,10 @@ impl<'ring> SpanRef<'ring> {
 /// A ring buffer and where its one consumer stands. It stays readable after the programs were detached.
 pub struct Ring {
     name: String,
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     cursor: Cursor,
     fd: OwnedFd,
+    wakeup: Option<Wakeup>,
 }
 
 impl std::fmt::Debug for Ring {
@@ -134,8 +148,14 @@ impl std::fmt::Debug for Ring {
 }
 
 impl Ring {
-    /// The caller sees to it that a map gets no second consumer.
-    pub(crate) fn open(name: &str, fd: OwnedFd, info: &MapInfo) -> Result<Self, RingError> {
+    /// With the map through which it asks to be woken, if the object has one. The caller sees to it that a map gets no
+    /// second consumer.
+    pub(crate) fn open(
+        name: &str,
+        fd: OwnedFd,
+        info: &MapInfo,
+        wakeup: Option<&Map>,
+    ) -> Result<Self, RingError> {
         let map = || name.to_owned();
         if info.kind != kind::RINGBUF {
             return Err(RingError::NotARing {
@@ -153,12 +173,18 @@ impl Ring {
                 error,
             }
         })?;
+        let mapping = Arc::new(mapping);
         let cursor = Cursor::new(mapping.consumer(), mapping.size());
+        let wakeup = match wakeup {
+            Some(map) => Wakeup::open(map, &mapping)?,
+            None => None,
+        };
         Ok(Self {
             name: map(),
             mapping,
             cursor,
             fd,
+            wakeup,
         })
     }
 
@@ -182,6 +208,7 @@ impl Ring {
 
     /// The records behind the last span: as many as are finished in a row and the limits allow, at least one.
     /// `None`: nothing is there, or the next record is still being written; a wake-up will follow when it is there.
+    /// Until then nobody is woken, so go on until `None` before [`Waiter::wait`](crate::Waiter::wait).
     ///
     /// What the last span covered is given back first, unless [`Ring::publish`] did it. Nothing is allocated.
     ///
@@ -192,7 +219,7 @@ impl Ring {
     pub fn span(&mut self, limits: SpanLimits) -> Result<Option<SpanRef<'_>>, RingError> {
         match self
             .cursor
-            .walk(&self.mapping, limits.bytes, limits.records)
+            .walk(&*self.mapping, limits.bytes, limits.records)
         {
             Ok(None) => Ok(None),
             Ok(Some(Walked {
@@ -221,17 +248,23 @@ impl Ring {
         }
     }
 
-    /// Gives what the last span covered back to the producers. Once a span, and as soon as its bytes were copied.
+    /// Gives what the last span covered back to the producers (8 bytes stay until [`Ring::span`] gives `None`). Once a
+    /// span, and as soon as its bytes were copied.
     #[inline]
     pub fn publish(&mut self) {
-        self.cursor.release(&self.mapping);
+        self.cursor.release(&*self.mapping);
+    }
+
+    /// How a nap is ended when this ring fills; `None` if its programs can't do that.
+    pub(crate) fn wakeup(&self) -> Option<Wakeup> {
+        self.wakeup.clone()
     }
 
     /// Bytes that programs have reserved or written and that no span has covered yet. Busy records count, so that
     /// after detaching, zero means that nothing can follow.
     #[must_use]
     pub fn backlog(&self) -> u64 {
-        self.cursor.backlog(&self.mapping)
+        self.cursor.backlog(&*self.mapping)
     }
 
     /// The producers' position: bytes reserved since the ring was made.

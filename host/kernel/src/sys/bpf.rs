@@ -19,6 +19,8 @@ const LINK_CREATE: libc::c_long = 28;
 /// `BPF_PERF_EVENT` of `enum bpf_attach_type`.
 const ATTACH_PERF_EVENT: u32 = 41;
 
+/// `BPF_F_MMAPABLE`: an array that user space can map.
+pub(crate) const F_MMAPABLE: u32 = 1 << 10;
 /// `BPF_F_RB_OVERWRITE`: the producer overwrites what nobody read (since 6.19).
 pub(crate) const F_RB_OVERWRITE: u32 = 1 << 19;
 

@@ -4,17 +4,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use ig_kernel::{LoadOptions, Loaded, Ring, SpanLimits, Waiter, Wake};
+use ig_kernel::{LoadOptions, Loaded, Ring, SpanLimits, Update, Waiter, Wake, pace};
 
 use crate::objects::{load, long, object, only_me, tid};
 
-fn storm_object(payload: usize) -> Vec<u8> {
-    object("storm", &[&format!("-DPADDING={}", payload - 8)])
+pub fn attached(payload: usize, options: LoadOptions, ring: u32) -> (Loaded, Ring) {
+    attached_as(&[], payload, options, ring)
 }
 
-pub fn attached(payload: usize, mut options: LoadOptions, ring: u32) -> (Loaded, Ring) {
+fn attached_as(
+    definitions: &[&str],
+    payload: usize,
+    mut options: LoadOptions,
+    ring: u32,
+) -> (Loaded, Ring) {
+    let padding = format!("-DPADDING={}", payload - 8);
+    let definitions = [definitions, &[padding.as_str()]].concat();
     options.ring_sizes.insert("events".into(), ring);
-    let mut loaded = load(&storm_object(payload), options).unwrap();
+    let mut loaded = load(&object("storm", &definitions), options).unwrap();
     loaded.attach().unwrap();
     let ring = loaded.ring("events").unwrap();
     (loaded, ring)
@@ -153,7 +160,15 @@ fn storm(ring_size: u32, calls: u64) -> (u64, u64) {
                     last = Some(*number);
                 }
                 seen += u64::from(span.records);
+                let more = span.more;
                 waiter.saw(index, span.records, span.bytes.len());
+                ring.publish();
+                if !more && !stopped {
+                    stopped = waiter.nap(None).unwrap() == Some(Wake::Stop);
+                    if stopped {
+                        loaded.detach();
+                    }
+                }
             }
             if stopped {
                 break;
@@ -184,8 +199,125 @@ fn a_storm_is_accounted_for_exactly() {
     assert!(seen > 0 && lost > 0, "{seen} seen, {lost} lost");
 }
 
+/// Writes the reader's word, then gives it and the programs' one.
+fn wakeup(loaded: &Loaded, at: Option<u64>) -> (u64, u64) {
+    let map = loaded.map("events_wakeup").unwrap();
+    let key = 0u32.to_ne_bytes();
+    let value = map.lookup(&key).unwrap().unwrap();
+    let (old, done) = (long(&value, 0), long(&value, 8));
+    let Some(at) = at else { return (old, done) };
+    let value = [at.to_ne_bytes(), done.to_ne_bytes()].concat();
+    assert!(map.update(&key, &value, Update::Any).unwrap());
+    (at, done)
+}
+
+#[test]
+fn a_consumer_that_naps_is_woken_once_and_not_before_it_wants_to() {
+    let (loaded, mut ring) = attached(120, only_me(), 1 << 20);
+    let mut waiter = Waiter::new().unwrap();
+    waiter.add_ring(&ring).unwrap();
+    let limits = ring.limits();
+    let soon = || Some(Instant::now() + Duration::from_millis(2));
+    getppid(1);
+    assert_eq!(ring.span(limits).unwrap().unwrap().records, 1);
+    // The wake-up of the first record; from now on the ring was not seen empty.
+    waiter.wait(None).unwrap();
+    getppid(10);
+    assert_eq!(waiter.wait(soon()).unwrap(), Wake::Deadline);
+    assert_eq!(ring.span(limits).unwrap().unwrap().records, 10);
+    ring.publish();
+
+    // Eleven of 128 bytes so far, headers included.
+    let at = 100 * 128;
+    wakeup(&loaded, Some(at));
+    getppid(88);
+    assert_eq!(waiter.wait(soon()).unwrap(), Wake::Deadline);
+    assert_eq!(wakeup(&loaded, None), (at, 0));
+    getppid(1);
+    // No deadline: if nobody woke it, this would never return.
+    assert_eq!(waiter.wait(None).unwrap(), Wake::Rings);
+    assert_eq!(wakeup(&loaded, None), (at, at));
+    getppid(50);
+    assert_eq!(waiter.wait(soon()).unwrap(), Wake::Deadline, "once");
+
+    while ring.span(limits).unwrap().is_some() {}
+    wakeup(&loaded, Some(0));
+    getppid(1);
+    assert_eq!(waiter.wait(None).unwrap(), Wake::Rings, "awake as ever");
+}
+
+#[test]
+fn a_ring_that_fills_ends_a_nap() {
+    const RECORDS: u64 = (1 << 20) * 3 / 4 / 128;
+    let (start, started) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let caller = std::thread::spawn(move || {
+        start.send(tid()).unwrap();
+        while wait.recv().is_ok() {
+            getppid(RECORDS);
+        }
+    });
+    let mut options = LoadOptions::default();
+    let thread = started.recv().unwrap();
+    options
+        .variables
+        .insert("gadget_filter_tid".into(), thread.to_ne_bytes().to_vec());
+    let (loaded, mut ring) = attached(120, options, 1 << 20);
+    let mut waiter = Waiter::new().unwrap();
+    let index = waiter.add_ring(&ring).unwrap();
+    let limits = ring.limits();
+    let mut seen = 0;
+    let mut shortest = Duration::MAX;
+    for round in 0..20 {
+        go.send(()).unwrap();
+        // The first one fills the ring while nobody naps.
+        if round > 0 {
+            let before = Instant::now();
+            while waiter.nap(None).unwrap().is_none() {
+                // So many, and so small, that it naps for as long as it ever does.
+                waiter.saw(index, 1_000_000, 0);
+            }
+            let napped = before.elapsed();
+            shortest = shortest.min(napped);
+            assert!(ring.backlog() >= 1 << 19 || napped >= pace::LONGEST_NAP);
+            let (at, _) = wakeup(&loaded, None);
+            assert_eq!(at, 0, "it does not ask while it is awake");
+        }
+        while seen < (round + 1) * RECORDS {
+            match ring.span(limits).unwrap() {
+                Some(span) => seen += u64::from(span.records),
+                None => std::thread::yield_now(),
+            }
+        }
+        ring.publish();
+        // It was seen empty, maybe, and woke us meanwhile.
+        assert_eq!(waiter.wait(Some(Instant::now())).unwrap(), Wake::Deadline);
+    }
+    assert_ne!(wakeup(&loaded, None).1, 0);
+    // By the clock not one of them would have ended early, however busy the machine is.
+    assert!(shortest < pace::LONGEST_NAP / 2, "{shortest:?}");
+
+    // More than half is in the ring already: nobody would end such a nap, so there is none.
+    go.send(()).unwrap();
+    while ring.backlog() < RECORDS * 128 {
+        std::thread::yield_now();
+    }
+    let (_, done) = wakeup(&loaded, None);
+    waiter.saw(index, 1_000_000, 0);
+    assert_eq!(waiter.nap(None).unwrap(), Some(Wake::Rings));
+    assert_eq!(wakeup(&loaded, None), (0, done));
+    drop(go);
+    caller.join().unwrap();
+}
+
 #[test]
 fn a_lone_record_wakes_the_sleeper() {
+    lone_records(&[]);
+    // Another program's ring is in an epoll set of its own.
+    lone_records(&["-DFOREIGN"]);
+}
+
+fn lone_records(definitions: &[&str]) {
     let (start, started) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
     let caller = std::thread::spawn(move || {
@@ -199,7 +331,8 @@ fn a_lone_record_wakes_the_sleeper() {
     options
         .variables
         .insert("gadget_filter_tid".into(), thread.to_ne_bytes().to_vec());
-    let (_loaded, mut ring) = attached(128, options, 1 << 20);
+    let (loaded, mut ring) = attached_as(definitions, 128, options, 1 << 20);
+    assert_eq!(loaded.has_map("events_wakeup"), definitions.is_empty());
     let mut waiter = Waiter::new().unwrap();
     waiter.add_ring(&ring).unwrap();
     let limits = ring.limits();

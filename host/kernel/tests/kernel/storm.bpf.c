@@ -1,4 +1,5 @@
 // A numbered record for each getppid of one thread; every `drop_every`th is discarded after it was reserved.
+// With FOREIGN it writes them as an object does that knows nothing of our headers' macros.
 #include <gadget/gadget.h>
 
 struct event {
@@ -6,7 +7,18 @@ struct event {
 	__u8 padding[PADDING];
 };
 
+#ifdef FOREIGN
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+#undef gadget_reserve_buf
+#define gadget_reserve_buf(map, size) bpf_ringbuf_reserve(map, size, 0)
+#undef GADGET_RINGBUF_FLAGS
+#define GADGET_RINGBUF_FLAGS(map) 0
+#else
 GADGET_TRACER_MAP(events, 4096)
+#endif
 
 const volatile __u64 drop_every = 0;
 static __u64 calls = 0;
