@@ -218,6 +218,7 @@ fn a_consumer_that_naps_is_woken_once_and_not_before_it_wants_to() {
     waiter.add_ring(&ring).unwrap();
     let limits = ring.limits();
     let soon = || Some(Instant::now() + Duration::from_millis(2));
+    let long_after = || Some(Instant::now() + Duration::from_secs(60));
     getppid(1);
     assert_eq!(ring.span(limits).unwrap().unwrap().records, 1);
     // The wake-up of the first record; from now on the ring was not seen empty.
@@ -234,8 +235,7 @@ fn a_consumer_that_naps_is_woken_once_and_not_before_it_wants_to() {
     assert_eq!(waiter.wait(soon()).unwrap(), Wake::Deadline);
     assert_eq!(wakeup(&loaded, None), (at, 0));
     getppid(1);
-    // No deadline: if nobody woke it, this would never return.
-    assert_eq!(waiter.wait(None).unwrap(), Wake::Rings);
+    assert_eq!(waiter.wait(long_after()).unwrap(), Wake::Rings);
     assert_eq!(wakeup(&loaded, None), (at, at));
     getppid(50);
     assert_eq!(waiter.wait(soon()).unwrap(), Wake::Deadline, "once");
@@ -243,7 +243,8 @@ fn a_consumer_that_naps_is_woken_once_and_not_before_it_wants_to() {
     while ring.span(limits).unwrap().is_some() {}
     wakeup(&loaded, Some(0));
     getppid(1);
-    assert_eq!(waiter.wait(None).unwrap(), Wake::Rings, "awake as ever");
+    let woken = waiter.wait(long_after()).unwrap();
+    assert_eq!(woken, Wake::Rings, "awake as ever");
 }
 
 #[test]
