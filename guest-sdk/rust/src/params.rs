@@ -2,6 +2,7 @@
 
 use crate::host;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// The value of parameter `index` (its place in the manifest), as text.
 #[must_use]
@@ -18,4 +19,10 @@ pub fn value<T: FromStr + Default>(index: u16) -> T {
         crate::error!("parameter {index} has the value {text:?}, which is not of its type");
         T::default()
     })
+}
+
+/// The value of parameter `index` as a length of time, which the host hands out in nanoseconds.
+#[must_use]
+pub fn duration(index: u16) -> Duration {
+    Duration::from_nanos(value(index))
 }

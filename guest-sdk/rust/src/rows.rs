@@ -85,6 +85,11 @@ impl Head {
         self.origin.clear();
     }
 
+    /// Ends the table's frame, once its rows were handed over.
+    pub fn end_frame(&self) {
+        host::end_frame(self.table);
+    }
+
     /// The next call begins: what is wanted may have changed.
     #[inline(always)]
     pub fn begin(&mut self) {

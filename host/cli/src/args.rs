@@ -316,6 +316,7 @@ pub fn run_with(manifest: &Manifest, tables: &[Table]) -> Command {
             ParamType::I64 | ParamType::U64 => arg.value_name("N").allow_negative_numbers(true),
             ParamType::F64 => arg.value_name("X").allow_negative_numbers(true),
             ParamType::Text => arg.value_name("TEXT"),
+            ParamType::Duration => arg.value_name("TIME"),
         };
         command = command.arg(arg.help(help));
     }

@@ -119,7 +119,8 @@ impl Plan {
         let mut guest_params = Vec::new();
         for ((param, resolved), value) in manifest.params.iter().zip(&resolved.params).zip(values) {
             if param.to == ParamTarget::Guest {
-                guest_params.push(Some(value));
+                let value = param.for_guest(&value);
+                guest_params.push(Some(value.map_err(|e| RunError::Usage(e.to_string()))?));
                 continue;
             }
             guest_params.push(None);

@@ -14,6 +14,10 @@ use crate::kinds::Kind;
 /// Everything that walks a type recurses, so the text form of a type is refused beyond this.
 pub const MAX_DEPTH: usize = 16;
 
+/// What no column is called: rows have these keys beside their columns, in formats that name the table or number
+/// the frame.
+pub const RESERVED: [&str; 2] = ["frame", "table"];
+
 /// The type of a column's values.
 ///
 /// Its text form, in a manifest and in messages, is `bool`, `i8` to `i64`, `u8` to `u64`, `f32`,

@@ -2,7 +2,8 @@
 
 use super::error::{ManifestError, Problems};
 use super::names::{HOST_FLAGS, RESERVED_WORDS, did_you_mean, is_c_name, is_identifier, is_name};
-use super::{Column, Manifest, Param, ParamTarget, ParamType, Table};
+use super::{Column, INTERVAL, Manifest, Param, ParamTarget, ParamType, Table};
+use ig_table::schema::RESERVED;
 use std::collections::HashMap;
 
 /// The most entries that any list may have: far more than anybody needs, few enough to be safe to show.
@@ -169,6 +170,12 @@ fn check_column(
 ) {
     let name = &column.name;
     identifier(name, "a column", &format!("{path}.name"), problems);
+    if RESERVED.contains(&name.as_str()) {
+        let message = format!(
+            "`{name}` can't be the name of a column: outputs have that beside the columns, for the frame's number and the table's name"
+        );
+        problems.add(&format!("{path}.name"), message);
+    }
     match &column.field {
         None if column.data_type.is_none() => problems.add(
             path,
@@ -233,7 +240,9 @@ fn params(manifest: &Manifest, problems: &mut Problems<'_>) {
         let flag = param.name.replace('_', "-");
         // `some_name` and `some-name` would be one flag.
         names.add(&flag, &name_path, problems);
-        if HOST_FLAGS.contains(&flag.as_str()) {
+        if flag == INTERVAL {
+            interval(param, &path, problems);
+        } else if HOST_FLAGS.contains(&flag.as_str()) {
             problems.add(
                 &name_path,
                 format!("`--{flag}` is a flag of the host: call the parameter something else"),
@@ -262,6 +271,19 @@ fn params(manifest: &Manifest, problems: &mut Problems<'_>) {
             }
             (ParamTarget::Guest, None) => {}
         }
+    }
+}
+
+/// The one flag of the host that a parameter can be.
+fn interval(param: &Param, path: &str, problems: &mut Problems<'_>) {
+    if param.value_type != ParamType::Duration || param.to != ParamTarget::Guest {
+        let message = "`--interval` says how often a live view changes: a parameter of this name is `type: duration` and for the guest";
+        problems.add(&format!("{path}.name"), message);
+    } else if param.default.is_none() {
+        problems.add(
+            path,
+            "the parameter `interval` needs a `default`, for example `default: 1s`",
+        );
     }
 }
 

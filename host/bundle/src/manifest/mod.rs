@@ -100,7 +100,8 @@ pub struct Table {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// When its rows are complete: `stream` (each by itself), `interval` (frames that replace each other), `snapshot`
-    /// (one frame) or `final` (one frame, at the end). A frame ends when the guest says so, or with its call.
+    /// (one frame) or `final` (one frame, at the end). A frame ends when the guest says so, or with its call; without a
+    /// guest the host ends those of `interval` every `--interval`, and `final` at the end.
     #[serde(default, with = "names::serde_mode", skip_serializing_if = "is_stream")]
     #[schemars(schema_with = "names::mode_schema")]
     pub mode: Mode,
@@ -207,6 +208,8 @@ pub enum ParamType {
     F64,
     /// Text.
     Text,
+    /// A length of time, as `500ms` or `2s`; whole nanoseconds to whoever gets it.
+    Duration,
 }
 
 /// Who gets a parameter's value.
@@ -297,6 +300,7 @@ impl ParamType {
             Self::U64 => "u64",
             Self::F64 => "f64",
             Self::Text => "text",
+            Self::Duration => "duration",
         }
     }
 }
@@ -330,7 +334,16 @@ impl Manifest {
     }
 }
 
+/// The parameter, of type duration and for the guest, by which the user says how often a live view changes.
+pub const INTERVAL: &str = "interval";
+
 impl Manifest {
+    /// Whether the guest has the parameter [`INTERVAL`].
+    #[must_use]
+    pub fn has_interval(&self) -> bool {
+        self.params.iter().any(|param| param.name == INTERVAL)
+    }
+
     /// The index in `sources` of the source whose records a table's rows come from: the one that it names, or the only
     /// one there is when some column is a field or none is declared. None when its rows come from no record.
     #[must_use]

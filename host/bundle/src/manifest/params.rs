@@ -22,7 +22,9 @@ pub struct ParamError {
 
 impl Param {
     /// The value in the one form that guests and the eBPF side see: `true` or `false`, integers in decimal without
-    /// leading zeros, the shortest decimal that reads back as the same f64, text as it is.
+    /// leading zeros, the shortest decimal that reads back as the same f64, text as it is, a duration as a whole number
+    /// with the largest unit that has no fraction: `1500ms`. (A duration's number alone, in nanoseconds, is what
+    /// [`Param::for_guest`] gives.)
     ///
     /// Reads `true`, `false`, `1`, `0` for bool and `0x` before hexadecimal integers.
     ///
@@ -74,6 +76,13 @@ impl Param {
                 Ok(number) if number.is_finite() => Ok(number.to_string()),
                 _ => Err(self.error(format!("expected a finite number, found `{}`", shown()))),
             },
+            ParamType::Duration => match duration(value) {
+                Some(ns) => Ok(spelled(ns)),
+                None => Err(self.error(format!(
+                    "expected a number with ns, us, ms, s, m or h, as in 500ms or 2s, found `{}`",
+                    shown()
+                ))),
+            },
             ParamType::Text => {
                 if value.contains('\0') {
                     return Err(self.error("a text can't hold the character NUL"));
@@ -89,6 +98,19 @@ impl Param {
         }
     }
 
+    /// A value as the guest gets it: the canonical text, of a duration its nanoseconds in decimal.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Param::canonical`].
+    pub fn for_guest(&self, value: &str) -> Result<String, ParamError> {
+        let canonical = self.canonical(value)?;
+        Ok(match self.value_type {
+            ParamType::Duration => duration(&canonical).unwrap_or_default().to_string(),
+            _ => canonical,
+        })
+    }
+
     /// The value that the guest sees when the user sets none, in canonical form: the manifest's default, else
     /// `false`, `0` or the empty text.
     #[must_use]
@@ -98,6 +120,7 @@ impl Param {
             (None, ParamType::Bool) => "false".to_owned(),
             (None, ParamType::I64 | ParamType::U64 | ParamType::F64) => "0".to_owned(),
             (None, ParamType::Text) => String::new(),
+            (None, ParamType::Duration) => "0s".to_owned(),
         }
     }
 
@@ -115,6 +138,44 @@ impl Param {
             param: self.name.clone(),
             reason: reason.into(),
         }
+    }
+}
+
+/// Units of time in nanoseconds, the largest first.
+const UNITS: [(&str, u64); 6] = [
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
+/// Nanoseconds of `1.5s`, exactly: None also for a fraction of a nanosecond, and beyond 64 bits.
+pub(super) fn duration(value: &str) -> Option<u64> {
+    let end = value.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = value.split_at(end);
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let scale = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let fraction = fraction
+        .parse::<u128>()
+        .ok()?
+        .checked_mul((*factor).into())?;
+    let whole = whole.parse::<u64>().ok()?.checked_mul(*factor)?;
+    let fraction = (fraction % scale == 0).then(|| fraction / scale)?;
+    whole.checked_add(u64::try_from(fraction).ok()?)
+}
+
+fn spelled(ns: u64) -> String {
+    let unit = UNITS.iter().find(|(_, factor)| ns.is_multiple_of(*factor));
+    match unit.filter(|_| ns > 0) {
+        Some((unit, factor)) => format!("{}{unit}", ns / factor),
+        None => "0s".to_owned(),
     }
 }
 
@@ -263,6 +324,27 @@ mod tests {
         assert_eq!(canonical(ParamType::F64, "1.50"), "1.5");
         assert_eq!(canonical(ParamType::F64, "1e3"), "1000");
         assert_eq!(canonical(ParamType::Text, " a "), " a ");
+        for (value, one) in [
+            ("500ms", "500ms"),
+            ("1.5s", "1500ms"),
+            ("1000us", "1ms"),
+            ("120s", "2m"),
+            ("0.000000001s", "1ns"),
+            ("0ms", "0s"),
+            ("1.0h", "1h"),
+            ("18446744073709551615ns", "18446744073709551615ns"),
+        ] {
+            assert_eq!(canonical(ParamType::Duration, value), one);
+            assert_eq!(canonical(ParamType::Duration, one), one);
+        }
+    }
+
+    #[test]
+    fn a_guest_gets_a_duration_in_nanoseconds() {
+        let guest = |ty, value: &str| param(ty, &[]).for_guest(value).unwrap();
+        assert_eq!(guest(ParamType::Duration, "1.5s"), "1500000000");
+        assert_eq!(guest(ParamType::Duration, "0s"), "0");
+        assert_eq!(guest(ParamType::U64, "007"), "7");
     }
 
     #[test]
@@ -282,6 +364,26 @@ mod tests {
             error(ParamType::F64, &[], "inf"),
             "parameter `p`: expected a finite number, found `inf`"
         );
+        for bad in [
+            "5",
+            "",
+            "s",
+            "1w",
+            "-1s",
+            "1 s",
+            ".5s",
+            "1.s",
+            "0.5ns",
+            "1e3s",
+            "18446744073709551616ns",
+        ] {
+            assert_eq!(
+                error(ParamType::Duration, &[], bad),
+                format!(
+                    "parameter `p`: expected a number with ns, us, ms, s, m or h, as in 500ms or 2s, found `{bad}`"
+                )
+            );
+        }
         assert_eq!(
             error(ParamType::Text, &[], "a\0"),
             "parameter `p`: a text can't hold the character NUL"

@@ -264,6 +264,14 @@ fn names_and_references_are_checked() {
         error("- name: path", "- name: type"),
         "gadget.yaml:17:15: `type` is a reserved word of a programming language: guests could not use it, choose another name"
     );
+    for name in ["frame", "table"] {
+        assert_eq!(
+            error("- name: path", &format!("- name: {name}")),
+            format!(
+                "gadget.yaml:17:15: `{name}` can't be the name of a column: outputs have that beside the columns, for the frame's number and the table's name"
+            )
+        );
+    }
     assert_eq!(
         error("- name: mode", "- name: timeout"),
         "gadget.yaml:27:11: `--timeout` is a flag of the host: call the parameter something else"
@@ -306,6 +314,29 @@ fn names_and_references_are_checked() {
             "    variable: x\n    type: text\n    default: all"
         ),
         "gadget.yaml:28:15: `variable` goes with `to: ebpf` alone"
+    );
+}
+
+/// The one flag of the host that a gadget can have: what it is must fit.
+#[test]
+fn the_interval_is_a_duration_for_the_guest() {
+    let with = |param: &str| {
+        let text = GOOD.replacen("params:\n", &format!("params:\n  - {param}\n"), 1);
+        Manifest::parse("gadget.yaml", &text).map_err(|e| e.to_string())
+    };
+    let good = with("{name: interval, type: duration, default: 1000ms}").unwrap();
+    assert!(good.has_interval() && !self::good().has_interval());
+    assert_eq!(good.params[0].default.as_deref(), Some("1s"));
+    let wrong = "gadget.yaml:24:12: `--interval` says how often a live view changes: a parameter of this name is `type: duration` and for the guest";
+    for param in [
+        "{name: interval, type: u64, default: 1}",
+        "{name: interval, type: duration, default: 1s, to: ebpf}",
+    ] {
+        assert_eq!(with(param).unwrap_err(), wrong);
+    }
+    assert_eq!(
+        with("{name: interval, type: duration}").unwrap_err(),
+        "gadget.yaml:24:6: the parameter `interval` needs a `default`, for example `default: 1s`"
     );
 }
 

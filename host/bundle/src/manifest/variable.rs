@@ -1,5 +1,6 @@
 //! Parameters of the eBPF side: text to the bytes of a `const volatile` variable, and back.
 
+use super::params::duration;
 use super::{Param, ParamError, ParamType};
 use ig_object::Variable;
 use ig_object::btf::{Btf, Kind};
@@ -75,7 +76,9 @@ impl Slot {
     pub(super) fn takes(self, value_type: ParamType) -> bool {
         match value_type {
             ParamType::Bool => matches!(self, Self::Bool | Self::Int { .. }),
-            ParamType::I64 | ParamType::U64 => matches!(self, Self::Int { .. }),
+            ParamType::I64 | ParamType::U64 | ParamType::Duration => {
+                matches!(self, Self::Int { .. })
+            }
             ParamType::F64 => matches!(self, Self::Float { .. }),
             ParamType::Text => matches!(self, Self::Text { .. }),
         }
@@ -149,6 +152,7 @@ impl Param {
                     (ParamType::I64 | ParamType::U64, digits) => {
                         digits.parse().map_err(|_| wrong())?
                     }
+                    (ParamType::Duration, text) => duration(text).ok_or_else(wrong)?.into(),
                     _ => return Err(wrong()),
                 };
                 let bits = 8 * size - usize::from(signed);

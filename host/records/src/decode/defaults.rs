@@ -3,6 +3,7 @@
 use super::{FieldSpec, plan};
 use ig_object::btf::{Field, FieldType, Layout};
 use ig_table::kinds::of_typedef;
+use ig_table::schema::RESERVED;
 use ig_table::{DataType, Kind};
 use std::collections::{HashMap, HashSet};
 
@@ -313,7 +314,7 @@ fn names(leaves: &[Leaf]) -> Vec<String> {
     }
     let mut nearest: Vec<(usize, &Leaf)> = leaves.iter().enumerate().collect();
     nearest.sort_by_key(|(_, leaf)| leaf.steps.len());
-    let mut taken = HashSet::new();
+    let mut taken: HashSet<String> = RESERVED.map(str::to_owned).into();
     let mut names = vec![String::new(); leaves.len()];
     for (index, leaf) in nearest {
         let depth = leaf.steps.len();

@@ -531,3 +531,16 @@ proptest! {
         }
     }
 }
+
+/// Outputs have `frame` and `table` beside the columns.
+#[test]
+fn no_default_column_has_a_name_that_outputs_have() {
+    let inner = layout("inner", 8, vec![int("table", 0, 8, false)]);
+    let fields = vec![
+        int("frame", 0, 8, false),
+        field("inner", 8, 8, FieldType::Struct(inner)),
+    ];
+    let columns = default_columns(&layout("event", 16, fields));
+    let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["frame_2", "inner_table"]);
+}

@@ -246,9 +246,11 @@ fn params(manifest: &Manifest) -> String {
             ParamType::U64 => "u64",
             ParamType::F64 => "f64",
             ParamType::Text => "String",
+            ParamType::Duration => "core::time::Duration",
         };
         let value = match param.value_type {
             ParamType::Text => format!("gadget_sdk::params::text({index})"),
+            ParamType::Duration => format!("gadget_sdk::params::duration({index})"),
             _ => format!("gadget_sdk::params::value({index})"),
         };
         let _ = writeln!(

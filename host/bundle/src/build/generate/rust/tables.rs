@@ -8,6 +8,16 @@ use std::fmt::Write as _;
 /// The most columns of one table that a guest can compute: they are kept as bits of a word.
 pub(in crate::build::generate) const MOST_COLUMNS: usize = 64;
 
+/// What a table has whose rows come in frames.
+const END_FRAME: &str = "
+    /// Ends the frame: the rows so far are one whole picture, also when there are none. Without it a frame ends with
+    /// the call, if it has rows. For tables whose mode has frames.
+    pub fn end_frame(&mut self) {
+        self.flush();
+        self.head.end_frame();
+    }
+";
+
 /// A column that the guest computes.
 struct Column<'m> {
     index: usize,
@@ -122,6 +132,11 @@ impl Module {
             None => "that comes from no record",
         };
         let about = document(&about(table), "");
+        let end = if table.mode.has_frames() {
+            END_FRAME
+        } else {
+            ""
+        };
         if columns.is_empty() {
             let count = if view.is_some() {
                 "count_from(record.record_origin())"
@@ -150,6 +165,7 @@ impl {name} {{
         self.head.{count};
     }}
 
+{end}
     #[inline]
     pub(crate) fn flush(&mut self) {{
         if self.head.rows() > 0 {{
@@ -212,7 +228,7 @@ impl {name} {{
         let wanted = self.head.wanted(&Self::INDEXES);
         {row} {{ {row_fields}wanted, set: 0, table: self }}
     }}
-{wants}
+{wants}{end}
     #[cold]
     fn fill(&mut self, missing: u64) {{
 {fill}    }}
