@@ -2,7 +2,7 @@
 
 use crate::{completion, doctor, man, units, version};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use ig_engine::manifest::{Manifest, ParamType};
+use ig_engine::manifest::{INTERVAL, Manifest, ParamType};
 use ig_engine::output::{Column, OutputSpec, Table};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -195,7 +195,10 @@ fn run() -> Command {
         .arg(
             flag("table", "NAME")
                 .value_parser(value_parser!(String))
-                .help("The table that is shown, of a gadget that has several [default: the first]")
+                .help(
+                    "The one table that is shown, of a gadget that has several \
+                     [default: all of them in json, jsonpretty and yaml, in the others the first]",
+                )
                 .help_heading(output),
         )
         .arg(
@@ -217,6 +220,12 @@ fn run() -> Command {
             flag("max-rows", "N")
                 .value_parser(value_parser!(u64).range(1..))
                 .help("Shows only the first N rows of each frame")
+                .help_heading(output),
+        )
+        .arg(
+            flag("interval", "TIME")
+                .value_parser(units::duration)
+                .help("How often a live view changes: 500ms, 2s [default: 1s]")
                 .help_heading(output),
         )
         .arg(
@@ -295,6 +304,13 @@ pub fn run_with(manifest: &Manifest, tables: &[Table]) -> Command {
         command = command.about(manifest.description.clone());
     }
     for p in &manifest.params {
+        if p.name == INTERVAL {
+            // The host's own flag, with what the gadget says of it.
+            let default = p.default.as_deref().unwrap_or("0s");
+            let help = format!("{} [default: {default}]", p.description);
+            command = command.mut_arg(INTERVAL, |arg| arg.help(help).help_heading(GADGET_FLAGS));
+            continue;
+        }
         let id = param_id(&p.name);
         let mut arg = Arg::new(id)
             .long(p.name.clone())
@@ -390,7 +406,8 @@ pub fn find_bundle(args: &[OsString]) -> Option<&OsStr> {
 
 /// What the user set, by parameter name: the gadget's flags first, then `--param`.
 pub fn params(manifest: &Manifest, matches: &ArgMatches) -> Vec<(String, String)> {
-    let flags = manifest.params.iter().filter_map(|p| {
+    let flags = manifest.params.iter().filter(|p| p.name != INTERVAL);
+    let flags = flags.filter_map(|p| {
         let value = matches.get_one::<String>(&param_id(&p.name))?;
         Some((p.name.clone(), value.clone()))
     });

@@ -92,6 +92,7 @@ pub fn options(
         filter: matches.get_one("filter").cloned(),
         sort: matches.get_one("sort").cloned(),
         max_rows: matches.get_one("max-rows").copied(),
+        interval: matches.get_one("interval").copied(),
         redact: matches
             .get_many::<String>("redact")
             .into_iter()

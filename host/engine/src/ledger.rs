@@ -1,6 +1,6 @@
 //! The two ledgers of a run. A guest is N:M, so records and rows are counted apart; each sum is exact.
 
-use ig_table::output::OutputLedger;
+use ig_table::output::TableLedger;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -84,12 +84,12 @@ pub struct RowLedger {
     pub written: u64,
     /// Rows lost on the way out, by reason.
     pub lost: BTreeMap<String, u64>,
-    /// What became of the same rows in outputs beside the main one, by the output's name.
+    /// What became of the same rows in the outputs that show the table beside the first that does, by the output's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, OutputRows>,
 }
 
-/// What became of rows in one more output; the sum is that of the main one, `written + lost`.
+/// What became of rows in one more output; the sum is that of the first one, `written + lost`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OutputRows {
     /// Rows that are in it.
@@ -98,8 +98,8 @@ pub struct OutputRows {
     pub lost: BTreeMap<String, u64>,
 }
 
-impl From<&OutputLedger> for OutputRows {
-    fn from(ledger: &OutputLedger) -> Self {
+impl From<&TableLedger> for OutputRows {
+    fn from(ledger: &TableLedger) -> Self {
         let lost = ledger.lost.iter();
         Self {
             written: ledger.written,
@@ -167,7 +167,7 @@ pub struct Summary {
     pub gadget: String,
     /// The gadget's version.
     pub version: String,
-    /// Why the run ended: `signal`, `timeout`, `command`, `traps`, `reader` or `error`.
+    /// Why the run ended: `signal`, `timeout`, `command`, `traps`, `reader`, `snapshot` or `error`.
     pub ended_by: String,
     /// Nanoseconds from the first attached program to the end.
     pub duration_ns: u64,

@@ -10,6 +10,7 @@ pub mod options;
 mod pipeline;
 mod plan;
 pub mod run;
+mod sink;
 pub mod stop;
 mod timers;
 

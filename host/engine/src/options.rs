@@ -45,11 +45,11 @@ pub struct GuestLimits {
 
 /// Where rows go and how they look.
 pub struct OutputOptions {
-    /// The main output: the ledger of rows is its, and the run ends with it.
+    /// The main output: the run ends with it. The ledger of a table's rows is that of the first output that shows it.
     pub main: SinkOptions,
     /// More outputs, each with a ledger of its own.
     pub others: Vec<SinkOptions>,
-    /// Which table; None: the manifest's first.
+    /// Which table; None: the manifest's first, and all of them in outputs whose rows name their table.
     pub table: Option<String>,
     /// Which columns; None: those that are not hidden.
     pub fields: Option<String>,
@@ -59,8 +59,17 @@ pub struct OutputOptions {
     pub sort: Option<String>,
     /// Rows of a frame that are shown; the rest is beyond the limit.
     pub max_rows: Option<u64>,
+    /// How often a frame of a live view ends; None: every second, or as the guest does by itself.
+    pub interval: Option<Duration>,
     /// What no output may see: `COLUMN` or `COLUMN=REGEX`.
     pub redact: Vec<String>,
+}
+
+impl OutputOptions {
+    /// Every output, the main one first.
+    pub(crate) fn sinks(&self) -> impl Iterator<Item = &SinkOptions> {
+        std::iter::once(&self.main).chain(&self.others)
+    }
 }
 
 /// One output.

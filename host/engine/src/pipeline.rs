@@ -3,14 +3,15 @@
 
 use crate::early::{Early, Left};
 use crate::guest::{Emitted, GuestHost, Say, Staged};
-use crate::ledger::{GuestSummary, OutputRows, RecordLedger, RowLedger};
+use crate::ledger::{GuestSummary, RecordLedger, RowLedger};
 use crate::plan::PlannedTable;
+use crate::sink::Sink;
+use crate::timers::Timers;
 use arrow_array::ArrayRef;
 use ig_records::decode::Picked;
 use ig_sandbox::{Guest, Trap, TrapKind, Verdict};
 use ig_table::Rows;
-use ig_table::filter::TakeError;
-use ig_table::frames::Frames;
+use ig_table::frames::Mode;
 use ig_table::output::{LossReason, OutputLedger, Outputs};
 use ig_table::redact::Redactor;
 use std::collections::BTreeSet;
@@ -18,18 +19,6 @@ use std::time::{Duration, Instant};
 
 /// A reader that takes nothing for this long when the run is over is not waited for any more.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A table with where its rows go.
-pub(crate) struct Sink {
-    pub plan: PlannedTable,
-    pub ledger: RowLedger,
-    /// None: its rows are a stream.
-    pub frames: Option<Frames>,
-    /// None: nobody asked for this table.
-    pub outputs: Option<Outputs>,
-    /// Outputs of which it was said that they failed.
-    told: BTreeSet<String>,
-}
 
 /// What a commit hands on, by table.
 enum Ready {
@@ -69,8 +58,13 @@ pub(crate) struct TooManyTraps;
 /// Everything behind the rings.
 pub(crate) struct Pipeline {
     sinks: Vec<Sink>,
-    /// For the table that is shown.
-    redactor: Redactor,
+    outputs: Outputs,
+    /// Outputs of which it was said that they failed.
+    told: BTreeSet<String>,
+    /// When frames end that no guest ends.
+    frame_clock: Timers,
+    /// Nanoseconds between these ends.
+    interval: Option<u64>,
     records: Vec<RecordLedger>,
     instance: Option<Instance>,
     early: Early,
@@ -92,26 +86,23 @@ impl Instance {
 
 impl Pipeline {
     pub fn new(
-        tables: Vec<(PlannedTable, Option<Outputs>)>,
-        redactor: Redactor,
+        tables: Vec<(PlannedTable, Redactor)>,
+        outputs: Outputs,
         sources: usize,
         instance: Option<Instance>,
+        interval: Option<u64>,
         say: Say,
     ) -> Self {
         let sinks = tables
             .into_iter()
-            .map(|(plan, outputs)| Sink {
-                ledger: RowLedger::default(),
-                frames: (plan.shown && plan.mode.has_frames())
-                    .then(|| Frames::new(plan.sort.clone(), plan.max_rows)),
-                plan,
-                outputs,
-                told: BTreeSet::new(),
-            })
+            .map(|(plan, redactor)| Sink::new(plan, redactor))
             .collect();
         Self {
             sinks,
-            redactor,
+            outputs,
+            told: BTreeSet::new(),
+            frame_clock: Timers::default(),
+            interval,
             records: vec![RecordLedger::default(); sources],
             instance,
             early: Early::default(),
@@ -121,6 +112,9 @@ impl Pipeline {
 
     /// The guest's first call. What it emits is committed. The error is for the user: there is nothing to fall back to.
     pub fn init(&mut self, now: Now) -> Result<(), String> {
+        if let Some(interval) = self.interval {
+            self.frame_clock.start(now.boot, interval, true)?;
+        }
         let Some(guest) = self.guest() else {
             return Ok(());
         };
@@ -259,22 +253,23 @@ impl Pipeline {
             let result = guest.tick(timer, due);
             self.ended("tick", result, now)?;
         }
+        if self.frame_clock.take_due(now.boot).is_some() {
+            self.end_gathered(|mode, _| mode == Mode::Interval);
+        }
         Ok(())
     }
 
     /// When the next timer is due, in boot nanoseconds.
     pub fn next_timer(&self) -> Option<u64> {
-        self.instance
-            .as_ref()
-            .filter(|i| !i.over)?
-            .guest
-            .host()
-            .timers
-            .next_due()
+        let instance = self.instance.as_ref().filter(|i| !i.over);
+        let guest = instance.and_then(|i| i.guest.host().timers.next_due());
+        guest.into_iter().chain(self.frame_clock.next_due()).min()
     }
 
-    /// The guest's last call.
+    /// The guest's last call, and the end of the frames that the host gathers.
     pub fn stop(&mut self, now: Now) -> Result<(), TooManyTraps> {
+        // A live view without a new row stays what it is.
+        self.end_gathered(|mode, empty| mode == Mode::Final || !empty);
         let Some(guest) = self.guest() else {
             return Ok(());
         };
@@ -288,24 +283,22 @@ impl Pipeline {
         self.records.get(source).map_or(0, RecordLedger::accounted)
     }
 
-    /// A reader of some table went away for good.
+    /// The main output's reader went away for good.
     pub fn closed(&self) -> bool {
-        self.sinks
-            .iter()
-            .filter_map(|s| s.outputs.as_ref())
-            .any(Outputs::closed)
+        self.outputs.closed()
+    }
+
+    /// Only snapshots were asked for, and each of them is complete.
+    pub fn complete(&self) -> bool {
+        let mut shown = self.sinks.iter().filter(|s| s.plan.shown).peekable();
+        shown.peek().is_some() && shown.all(Sink::is_complete)
     }
 
     /// Says once of each output beside the main one that it failed: the run goes on without it.
     pub fn tell_failed(&mut self) {
-        for sink in &mut self.sinks {
-            let Some(outputs) = &sink.outputs else {
-                continue;
-            };
-            for (name, error) in outputs.failed() {
-                if sink.told.insert(name.to_owned()) {
-                    (self.say)(&format!("no more rows go to {name}: {error}"));
-                }
+        for (name, error) in self.outputs.failed() {
+            if self.told.insert(name.to_owned()) {
+                (self.say)(&format!("no more rows go to {name}: {error}"));
             }
         }
     }
@@ -314,51 +307,38 @@ impl Pipeline {
     pub fn finish(self) -> Finished {
         let Self {
             sinks,
-            redactor: _,
+            outputs,
+            told: _,
+            frame_clock: _,
+            interval: _,
             records,
             instance,
             early: _,
             say: _,
         } = self;
+        let (main, others) = outputs.finish(Some(PATIENCE));
+        let ends: Vec<(String, OutputLedger)> = std::iter::once((String::new(), main))
+            .chain(others)
+            .collect();
         let mut blocked_ns = 0;
         let mut write_error = None;
-        let rows = sinks
-            .into_iter()
-            .map(
-                |Sink {
-                     plan,
-                     mut ledger,
-                     frames: _,
-                     outputs,
-                     told: _,
-                 }| {
-                    let mut add = |name: &str, end: &OutputLedger| {
-                        blocked_ns += end.blocked_ns;
-                        // A reader that went away has seen what it wanted.
-                        if let Some(error) = &end.error
-                            && !end.lost.contains_key(&LossReason::ClosedPipe)
-                        {
-                            write_error.get_or_insert_with(|| {
-                                format!("rows of {name} could not be written: {error}")
-                            });
-                        }
-                    };
-                    if let Some(outputs) = outputs {
-                        let (main, others) = outputs.finish(Some(PATIENCE));
-                        add(&plan.table.name, &main);
-                        ledger.written += main.written;
-                        for (reason, n) in &main.lost {
-                            *ledger.lost.entry(reason.as_str().to_owned()).or_default() += *n;
-                        }
-                        for (name, end) in others {
-                            add(&format!("{} to {name}", plan.table.name), &end);
-                            ledger.outputs.insert(name, OutputRows::from(&end));
-                        }
-                    }
-                    (plan.table.name.clone(), ledger)
-                },
-            )
-            .collect();
+        for (name, end) in &ends {
+            blocked_ns += end.blocked_ns;
+            // A reader that went away has seen what it wanted.
+            if let Some(error) = &end.error
+                && !end.lost_to(LossReason::ClosedPipe)
+            {
+                let tables: Vec<&str> = end.tables.iter().map(|t| t.table.as_str()).collect();
+                let to = if name.is_empty() { "" } else { " to " };
+                write_error.get_or_insert_with(|| {
+                    format!(
+                        "rows of {}{to}{name} could not be written: {error}",
+                        tables.join(", ")
+                    )
+                });
+            }
+        }
+        let rows = sinks.into_iter().map(|sink| sink.account(&ends)).collect();
         let guest = instance.map(|i| {
             let mut summary = i.summary;
             summary.log_lines_suppressed = i.guest.host().log_suppressed;
@@ -466,57 +446,24 @@ impl Pipeline {
     }
 
     fn push(&mut self, table: usize, rows: Rows) {
-        let Some(sink) = self.sinks.get_mut(table) else {
-            return;
-        };
-        let n = rows.len as u64;
-        sink.ledger.emitted += n;
-        let rows = match filtered(&sink.plan, rows) {
-            Ok(rows) => rows,
-            Err(e) => {
-                *sink
-                    .ledger
-                    .lost
-                    .entry("not filtered".to_owned())
-                    .or_default() += n;
-                return (self.say)(&format!("rows can't be filtered: {e}"));
-            }
-        };
-        sink.ledger.filtered += n - rows.len as u64;
-        let n = rows.len as u64;
-        match (&mut sink.frames, &sink.outputs) {
-            (Some(frames), Some(_)) => frames.push(rows),
-            (None, Some(outputs)) => outputs.push(self.redactor.apply(rows)),
-            (_, None) => sink.ledger.filtered += n,
+        if let Some(sink) = self.sinks.get_mut(table) {
+            sink.push(rows, &self.outputs, &self.say);
         }
     }
 
-    /// The rows since the last frame's end are sorted, cut, and handed on.
+    /// Ends frames that the host gathers: those of which `which` says so, by their mode and whether they are empty.
+    fn end_gathered(&mut self, which: impl Fn(Mode, bool) -> bool) {
+        for sink in self.sinks.iter_mut().filter(|sink| sink.plan.gathered) {
+            let frames = sink.frames.as_ref();
+            if frames.is_some_and(|frames| which(sink.plan.mode, frames.is_empty())) {
+                sink.end_frame(&self.outputs, &self.say);
+            }
+        }
+    }
+
     fn end_frame(&mut self, table: usize) {
-        let Some(Sink {
-            frames: Some(frames),
-            outputs: Some(outputs),
-            ledger,
-            ..
-        }) = self.sinks.get_mut(table)
-        else {
-            return;
-        };
-        let rows = frames.len();
-        match frames.end() {
-            Ok(frame) => {
-                ledger.beyond_limit += frame.beyond_limit;
-                if let Some(rows) = frame.rows {
-                    outputs.push(self.redactor.apply(rows));
-                }
-            }
-            Err(e) => {
-                *ledger
-                    .lost
-                    .entry("frame not sorted".to_owned())
-                    .or_default() += rows;
-                (self.say)(&format!("a frame can't be sorted: {e}"));
-            }
+        if let Some(sink) = self.sinks.get_mut(table) {
+            sink.end_frame(&self.outputs, &self.say);
         }
     }
 
@@ -604,17 +551,6 @@ fn check(verdict: Verdict, records: u32) -> Result<(), Trap> {
             "the verdict says {accepted} accepted + {dropped} dropped + {malformed} malformed = {sum}, and {records} records were handed over"
         ),
     ))
-}
-
-/// The rows that the user asked for.
-fn filtered(plan: &PlannedTable, rows: Rows) -> Result<Rows, TakeError> {
-    match &plan.filter {
-        Some(filter) => {
-            let mask = filter.apply(&rows);
-            rows.filtered(&mask, |column| plan.outlives_filter(column))
-        }
-        None => Ok(rows),
-    }
 }
 
 /// Staged columns and those that the host decodes, together.

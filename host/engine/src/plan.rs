@@ -3,18 +3,20 @@
 
 use crate::columns;
 use crate::options::{OutputOptions, RunError, Target};
+use crate::timers;
 use ig_bundle::Bundle;
 use ig_bundle::manifest::{
-    Access, ColumnSource, Manifest, ParamTarget, Resolved, ResolvedSource, ResolvedTable,
+    Access, ColumnSource, INTERVAL, Manifest, ParamTarget, Resolved, ResolvedSource, ResolvedTable,
 };
 use ig_kernel::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP};
 use ig_object::Object;
 use ig_records::decode::{Decoder, FieldSpec};
 use ig_table::filter::Filter;
 use ig_table::frames::{Mode, SortError, SortKey, sort_keys};
-use ig_table::{DataType, Table, Words, select};
+use ig_table::{DataType, Format, Table, Words, select};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One table of the run.
 #[derive(Debug)]
@@ -22,8 +24,10 @@ pub(crate) struct PlannedTable {
     pub table: Arc<Table>,
     /// When its rows are complete.
     pub mode: Mode,
-    /// The one that the user sees; rows of the others are filtered.
+    /// One that the user sees; rows of the others are filtered.
     pub shown: bool,
+    /// No guest ends its frames: the host gathers them.
+    pub gathered: bool,
     /// Columns that are written, in this order.
     pub selected: Vec<usize>,
     /// Only records for which this holds reach the guest.
@@ -51,6 +55,10 @@ pub(crate) struct PlannedTable {
 pub(crate) struct Plan {
     pub sources: Vec<ResolvedSource>,
     pub tables: Vec<PlannedTable>,
+    /// The index of the table that outputs show which can show but one.
+    pub default: usize,
+    /// Nanoseconds after which the host ends the frames that it gathers; None: there are none that end so.
+    pub interval: Option<u64>,
     /// By index in the manifest; None: not for the guest.
     pub guest_params: Vec<Option<String>>,
     /// Maps that the guest may use, and how.
@@ -99,10 +107,10 @@ impl Plan {
 
         let mut planned = Vec::with_capacity(tables.len());
         let mut enabled = BTreeSet::new();
-        let shown = shown(tables, output.table.as_deref())?;
+        let shown = Shown::of(tables, output)?;
         for (i, table) in tables.iter().enumerate() {
-            let wish = if i == shown {
-                Wish::of(table, output, words)?
+            let wish = if shown.has(i) {
+                Wish::of(table, output, &shown, words)?
             } else {
                 Wish::default()
             };
@@ -111,10 +119,16 @@ impl Plan {
                     .filter_map(|c| table.enables.get(c).copied().flatten()),
             );
             let early = bundle.component.is_some() && manifest.guest.stateless;
-            planned.push(plan_table(table, wish, sources, early)?);
+            let gathered = bundle.component.is_none() && table.mode.has_frames();
+            planned.push(PlannedTable {
+                gathered,
+                ..plan_table(table, wish, sources, early)?
+            });
         }
 
-        let values = values(manifest, &resolved, params, &enabled)?;
+        let mut params = params.to_vec();
+        let interval = frame_interval(manifest, &planned, output.interval, &mut params)?;
+        let values = values(manifest, &resolved, &params, &enabled)?;
         let mut variables = BTreeMap::new();
         let mut guest_params = Vec::new();
         for ((param, resolved), value) in manifest.params.iter().zip(&resolved.params).zip(values) {
@@ -154,6 +168,8 @@ impl Plan {
         Ok(Self {
             sources: sources.clone(),
             tables: planned,
+            default: shown.default,
+            interval,
             guest_params,
             grants: maps
                 .iter()
@@ -166,19 +182,102 @@ impl Plan {
     }
 }
 
-/// The index of the table that the user sees.
-fn shown(tables: &[ResolvedTable], name: Option<&str>) -> Result<usize, RunError> {
-    let Some(name) = name else {
-        return Ok(0);
-    };
-    let names = || tables.iter().map(|t| t.table.name.as_str());
-    names().position(|table| table == name).ok_or_else(|| {
-        RunError::Usage(format!(
-            "--table: there is no table {name:?}; tables are {}",
-            names().collect::<Vec<_>>().join(", ")
-        ))
-    })
+/// The tables that the user sees.
+#[derive(Debug)]
+struct Shown<'a> {
+    names: Vec<&'a str>,
+    /// The one of outputs that can show but one.
+    default: usize,
+    /// Some output shows all of them.
+    all: bool,
+    /// Some output shows what is in the rows of the default one.
+    read: bool,
 }
+
+impl<'a> Shown<'a> {
+    fn of(tables: &'a [ResolvedTable], output: &OutputOptions) -> Result<Self, RunError> {
+        let names: Vec<&str> = tables.iter().map(|t| t.table.name.as_str()).collect();
+        let default = match output.table.as_deref() {
+            None => 0,
+            Some(name) => names
+                .iter()
+                .position(|table| *table == name)
+                .ok_or_else(|| {
+                    RunError::Usage(format!(
+                        "--table: there is no table {name:?}; tables are {}",
+                        names.join(", ")
+                    ))
+                })?,
+        };
+        let all = output.table.is_none()
+            && names.len() > 1
+            && output.sinks().any(|sink| sink.format.names_tables());
+        let shown = Self {
+            names,
+            default,
+            all,
+            read: output.sinks().any(|sink| sink.format != Format::None),
+        };
+        let of_one = [
+            ("--fields", output.fields.is_some()),
+            ("--filter", output.filter.is_some()),
+            ("--sort", output.sort.is_some()),
+        ];
+        if let Some((flag, _)) = of_one.into_iter().find(|(_, given)| all && *given) {
+            return Err(RunError::Usage(format!(
+                "{flag} is for one table, and here {} are shown; choose one with --table",
+                shown.names.join(", ")
+            )));
+        }
+        let frames = |i: usize| tables.get(i).is_some_and(|t| t.mode.has_frames());
+        if output.max_rows.is_some() && all && !(0..tables.len()).any(frames) {
+            return Err(RunError::Usage(format!(
+                "--max-rows is for frames, and the tables {} are streams",
+                shown.names.join(", ")
+            )));
+        }
+        Ok(shown)
+    }
+
+    fn has(&self, table: usize) -> bool {
+        self.all || table == self.default
+    }
+}
+
+/// The period of a live view: that of the frames that the host ends, or the parameter of the guest that does.
+fn frame_interval(
+    manifest: &Manifest,
+    tables: &[PlannedTable],
+    asked: Option<Duration>,
+    params: &mut Vec<(String, String)>,
+) -> Result<Option<u64>, RunError> {
+    let live = |t: &PlannedTable| t.gathered && t.mode == Mode::Interval;
+    let wrong = |what: String| RunError::Usage(format!("--interval: {what}"));
+    let ns = asked.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    if let Some(ns) = ns {
+        if ns < timers::MIN_NS {
+            return Err(wrong(format!(
+                "{ns} ns is too short; the shortest is {} ms",
+                timers::MIN_NS / 1_000_000
+            )));
+        }
+        if manifest.has_interval() {
+            params.push((INTERVAL.to_owned(), format!("{ns}ns")));
+            return Ok(None);
+        }
+        if !tables.iter().any(live) {
+            return Err(wrong(format!(
+                "{} has no live view whose frames it could end: neither a table of mode interval that the host gathers nor a parameter `interval` of the guest",
+                manifest.name
+            )));
+        }
+    }
+    let needed = tables.iter().any(|t| t.shown && live(t));
+    Ok(needed.then(|| ns.unwrap_or(DEFAULT_INTERVAL)))
+}
+
+/// How often the host ends the frames that it gathers, when nobody says so: a second.
+const DEFAULT_INTERVAL: u64 = 1_000_000_000;
 
 /// What the user wants of one table; nothing by default.
 #[derive(Debug, Default)]
@@ -194,12 +293,14 @@ impl Wish {
     fn of(
         resolved: &ResolvedTable,
         output: &OutputOptions,
+        shown: &Shown<'_>,
         words: &Words,
     ) -> Result<Self, RunError> {
         let table = &resolved.table;
         let selected = select::select(table, output.fields.as_deref())
             .map_err(|e| RunError::Usage(format!("--fields: {e}")))?;
-        if !resolved.mode.has_frames() && (output.sort.is_some() || output.max_rows.is_some()) {
+        let frames = resolved.mode.has_frames();
+        if !frames && !shown.all && (output.sort.is_some() || output.max_rows.is_some()) {
             let flag = if output.sort.is_some() {
                 "--sort"
             } else {
@@ -222,11 +323,17 @@ impl Wish {
             .map_err(|e| RunError::Usage(format!("--filter: {e}")))?;
         Ok(Self {
             shown: true,
-            selected,
+            // Nobody looks at rows that are only counted. A table that is not the default one is shown to be read.
+            selected: if shown.read || shown.all {
+                selected
+            } else {
+                Vec::new()
+            },
             filter,
             sort,
             max_rows: output
                 .max_rows
+                .filter(|_| frames)
                 .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         })
     }
@@ -300,6 +407,7 @@ fn plan_table(
         table: Arc::new(table.clone()),
         mode: *mode,
         shown,
+        gathered: false,
         selected,
         early,
         filter,

@@ -13,11 +13,12 @@ use ig_kernel::host;
 use ig_kernel::{LoadOptions, Loaded, Loader, Ring, Waiter, clock};
 use ig_object::Object;
 use ig_sandbox::{CacheUse, Grants, Limits, Sandbox, SandboxOptions};
+use ig_table::Table;
 use ig_table::columns::TerminalOptions;
 use ig_table::kallsyms::WithKernelSymbols;
 use ig_table::kinds::words::Words;
 use ig_table::names::{Names, NoNames, Passwd};
-use ig_table::output::{Output, Outputs, QueueLimits};
+use ig_table::output::{Output, Outputs, QueueLimits, ShownTable};
 use ig_table::redact::Redactor;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -77,11 +78,15 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         &output,
         &words,
     )?;
-    let redactor = match plan.tables.iter().find(|table| table.shown) {
-        Some(shown) => Redactor::new(&shown.table, &output.redact)
-            .map_err(|e| RunError::Usage(e.to_string()))?,
-        None => Redactor::default(),
-    };
+    let shown: Vec<&Table> = plan
+        .tables
+        .iter()
+        .filter(|table| table.shown)
+        .map(|table| &*table.table)
+        .collect();
+    let mut redactors = Redactor::of_tables(&shown, &output.redact)
+        .map_err(|e| RunError::Usage(e.to_string()))?
+        .into_iter();
     let missing = host::check(host::Needs::default());
     if !missing.is_empty() {
         return Err(RunError::Missing(missing));
@@ -140,6 +145,8 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     let Plan {
         sources,
         tables,
+        default,
+        interval,
         guest_params,
         grants,
         ..
@@ -205,18 +212,24 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         filter: _,
         sort: _,
         max_rows: _,
+        interval: _,
     } = output;
-    let mut wanted = Some((main, others));
+    let outputs = outputs(main, others, &tables, default, &words)?;
     let tables = tables
         .into_iter()
         .map(|table| {
-            let outputs = wanted
-                .take_if(|_| table.shown)
-                .map(|(main, others)| outputs(main, others, &table, &words));
-            Ok((table, outputs.transpose()?))
+            let redactor = if table.shown { redactors.next() } else { None };
+            (table, redactor.unwrap_or_default())
         })
-        .collect::<Result<Vec<_>, RunError>>()?;
-    let mut pipeline = Pipeline::new(tables, redactor, sources.len(), instance, say.clone());
+        .collect();
+    let mut pipeline = Pipeline::new(
+        tables,
+        outputs,
+        sources.len(),
+        instance,
+        interval,
+        say.clone(),
+    );
     pipeline.init(now()).map_err(RunError::Init)?;
 
     loaded
@@ -241,13 +254,27 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     finish(ended, loaded, running, &bundle, &sources, start, &say)
 }
 
-/// Starts the outputs of a table. Files are opened here, before anything is attached.
+/// Starts the outputs. Files are opened here, before anything is attached.
 fn outputs(
     main: SinkOptions,
     others: Vec<SinkOptions>,
-    table: &PlannedTable,
+    tables: &[PlannedTable],
+    default: usize,
     words: &Words,
 ) -> Result<Outputs, RunError> {
+    // What shows one table shows the first.
+    let rest = tables.iter().enumerate();
+    let rest = rest.filter(|(i, table)| *i != default && table.shown);
+    let shown: Vec<ShownTable> = tables
+        .get(default)
+        .into_iter()
+        .chain(rest.map(|(_, table)| table))
+        .map(|table| ShownTable {
+            table: table.table.clone(),
+            selected: table.selected.clone(),
+            frames: table.mode.has_frames(),
+        })
+        .collect();
     let start = |sink: SinkOptions| {
         let SinkOptions {
             name: _,
@@ -256,8 +283,7 @@ fn outputs(
         } = sink;
         let mut options = ig_table::output::OutputOptions {
             format,
-            table: table.table.clone(),
-            selected: table.selected.clone(),
+            tables: shown.clone(),
             words: words.clone(),
             terminal: TerminalOptions::default(),
             limits: QueueLimits::default(),
@@ -367,6 +393,10 @@ impl Live {
             };
             if self.pipeline.closed() {
                 self.stop.request(Reason::Reader);
+                break None;
+            }
+            if self.pipeline.complete() {
+                self.stop.request(Reason::Snapshot);
                 break None;
             }
             if round == Round::Behind {

@@ -19,6 +19,8 @@ pub enum Reason {
     Reader = 4,
     /// The guest trapped too often.
     Traps = 5,
+    /// All that was asked for were snapshots, and they are complete.
+    Snapshot = 6,
 }
 
 impl Reason {
@@ -31,6 +33,7 @@ impl Reason {
             Self::Command => "command",
             Self::Reader => "reader",
             Self::Traps => "traps",
+            Self::Snapshot => "snapshot",
         }
     }
 }
@@ -75,6 +78,7 @@ impl Stop {
             3 => Some(Reason::Command),
             4 => Some(Reason::Reader),
             5 => Some(Reason::Traps),
+            6 => Some(Reason::Snapshot),
             _ => None,
         }
     }

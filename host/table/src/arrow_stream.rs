@@ -40,11 +40,12 @@ impl fmt::Debug for ArrowStreamWriter {
 }
 
 impl ArrowStreamWriter {
-    /// A writer for the columns `selected` of a table, by index; an index outside is left out.
+    /// A writer for the columns `selected` of a table, by index; an index outside is left out. `frames`: whether the
+    /// table's rows come in frames.
     #[must_use]
-    pub fn new(table: &Table, selected: &[usize]) -> Self {
+    pub fn new(table: &Table, selected: &[usize], frames: bool) -> Self {
         Self {
-            batches: Batches::new(table, selected),
+            batches: Batches::new(table, selected, frames),
             stream: None,
             waiting: Vec::new(),
             rows: 0,

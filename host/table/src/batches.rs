@@ -12,6 +12,8 @@
 //! | `list<T>` | List of `item` |
 //! | `struct<...>` | Struct |
 //!
+//! Of a table whose rows come in frames the first column is the frame's number: `frame`, UInt64.
+//!
 //! A field's metadata has its kind as `ig:kind` (absent for `none`) and its description as
 //! `ig:description`; the schema's has the table's name as `ig:table`.
 
@@ -21,7 +23,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{ArrowPrimitiveType, Int64Type, TimestampNanosecondType, UInt64Type};
 use arrow_array::{
     Array, ArrayRef, BinaryArray, ListArray, PrimitiveArray, RecordBatch, RecordBatchOptions,
-    StringArray, StructArray, new_null_array,
+    StringArray, StructArray, UInt64Array, new_null_array,
 };
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{
@@ -38,11 +40,13 @@ pub(crate) struct Batches {
     schema: SchemaRef,
     /// Of each field: the column's index in the table.
     selected: Vec<usize>,
+    /// The first field is the number of the frame.
+    frames: bool,
 }
 
 impl Batches {
-    /// For the columns `selected` of a table, by index; an index outside is left out.
-    pub(crate) fn new(table: &Table, selected: &[usize]) -> Self {
+    /// For the columns `selected` of a table, by index; an index outside is left out. `frames`: its rows come in frames.
+    pub(crate) fn new(table: &Table, selected: &[usize], frames: bool) -> Self {
         let selected: Vec<usize> = selected
             .iter()
             .copied()
@@ -51,21 +55,22 @@ impl Batches {
         let columns = selected
             .iter()
             .filter_map(|index| table.columns.get(*index));
-        let fields: Fields = columns
-            .map(|column| {
-                let ty = arrow(&column.data_type, column.kind);
-                let kind = (column.kind != Kind::None).then(|| ("ig:kind", column.kind.as_str()));
-                let description = Some(("ig:description", column.description.as_str()))
-                    .filter(|(_, text)| !text.is_empty());
-                let metadata = kind.into_iter().chain(description);
-                Field::new(&column.name, ty, true)
-                    .with_metadata(metadata.collect::<arrow_schema::Metadata>())
-            })
-            .collect();
+        let frame = frames.then(|| Field::new("frame", Arrow::UInt64, true));
+        let columns = columns.map(|column| {
+            let ty = arrow(&column.data_type, column.kind);
+            let kind = (column.kind != Kind::None).then(|| ("ig:kind", column.kind.as_str()));
+            let description = Some(("ig:description", column.description.as_str()))
+                .filter(|(_, text)| !text.is_empty());
+            let metadata = kind.into_iter().chain(description);
+            Field::new(&column.name, ty, true)
+                .with_metadata(metadata.collect::<arrow_schema::Metadata>())
+        });
+        let fields: Fields = frame.into_iter().chain(columns).collect();
         let metadata = [("ig:table", table.name.as_str())];
         Self {
             schema: Arc::new(Schema::new_with_metadata(fields, metadata)),
             selected,
+            frames,
         }
     }
 
@@ -76,22 +81,26 @@ impl Batches {
 
     /// Rows as a batch. Text that is UTF-8 is not copied.
     pub(crate) fn batch(&self, rows: &Rows) -> Result<RecordBatch, ArrowError> {
-        let columns = self
-            .selected
-            .iter()
-            .zip(self.schema.fields())
-            .map(|(index, field)| {
-                let array = rows.columns.get(*index).and_then(Option::as_ref);
-                match (rows.table.columns.get(*index), array) {
-                    (Some(column), Some(array))
-                        if array.len() == rows.len
-                            && same_type(&column.data_type, array.data_type()) =>
-                    {
-                        convert(&column.data_type, field, array, rows.wall_offset)
-                    }
-                    _ => Ok(new_null_array(field.data_type(), rows.len)),
+        let frame: Option<ArrayRef> = self
+            .frames
+            .then(|| Arc::new(UInt64Array::from_value(rows.frame, rows.len)) as ArrayRef);
+        let fields = self.schema.fields().iter().skip(usize::from(self.frames));
+        let columns = self.selected.iter().zip(fields).map(|(index, field)| {
+            let array = rows.columns.get(*index).and_then(Option::as_ref);
+            match (rows.table.columns.get(*index), array) {
+                (Some(column), Some(array))
+                    if array.len() == rows.len
+                        && same_type(&column.data_type, array.data_type()) =>
+                {
+                    convert(&column.data_type, field, array, rows.wall_offset)
                 }
-            })
+                _ => Ok(new_null_array(field.data_type(), rows.len)),
+            }
+        });
+        let columns = frame
+            .into_iter()
+            .map(Ok)
+            .chain(columns)
             .collect::<Result<Vec<ArrayRef>, ArrowError>>()?;
         // Without columns there are rows all the same.
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len));

@@ -158,7 +158,10 @@ impl ColumnsWriter {
 
     /// Adds a line for each row at the end of `out`; before the first one the header.
     pub fn write(&mut self, rows: &Rows, out: &mut Vec<u8>) {
-        if rows.len == 0 {
+        let terminal = self.terminal.size.as_ref().map(TerminalSize::get);
+        let redrawn = rows.frame > 0 && terminal.is_some();
+        // A frame without rows leaves nothing of the one before.
+        if rows.len == 0 && !redrawn {
             return;
         }
         self.formatter.wall_offset = rows.wall_offset;
@@ -176,12 +179,10 @@ impl ColumnsWriter {
         if self.header_is_due {
             self.measure(&cells, rows.len);
         }
-        let terminal = self.terminal.size.as_ref().map(TerminalSize::get);
         if self.header_is_due || terminal != self.fitted {
             self.fit(terminal);
         }
         let limit = terminal.map_or(usize::MAX, usize::from);
-        let redrawn = rows.frame > 0 && terminal.is_some();
         if redrawn {
             // The picture before is gone: to the upper left, and nothing stays below (ECMA-48, CUP and ED).
             out.extend_from_slice(b"\x1b[H\x1b[J");

@@ -1,6 +1,7 @@
 //! Rows as comma-separated values (RFC 4180).
 //!
-//! - The first line of a file or stream holds the columns' names; a line ends with a line feed.
+//! - The first line of a file or stream holds the columns' names; a line ends with a line feed. Of a table whose rows
+//!   come in frames the first column is the frame's number, `frame`.
 //! - A cell is the value that [`crate::json`] writes, text without its quotes and escapes: numbers
 //!   and words as they are, bytes in hex, text that is not UTF-8 with `\xNN` ([`crate::text`]).
 //!   Lists and structs are their JSON text.
@@ -30,11 +31,16 @@ pub struct CsvWriter {
 
 impl CsvWriter {
     /// A writer for the columns `selected` of a table, by index; an index outside is left out.
-    /// `terminal`: whether somebody looks at it.
+    /// `frames`: whether the table's rows come in frames. `terminal`: whether somebody looks at it.
     #[must_use]
-    pub fn new(table: &Arc<Table>, selected: &[usize], words: Words, terminal: bool) -> Self {
-        // The number of a frame has no column.
-        let mut json = JsonWriter::new(table, selected, words).without_frames();
+    pub fn new(
+        table: &Arc<Table>,
+        selected: &[usize],
+        words: Words,
+        frames: bool,
+        terminal: bool,
+    ) -> Self {
+        let mut json = JsonWriter::new(table, selected, words);
         let mut cell = Cell {
             terminal,
             alone: false,
@@ -47,7 +53,7 @@ impl CsvWriter {
             columns: vec![None; table.columns.len()],
             len: 1,
             wall_offset: 0,
-            frame: 0,
+            frame: u64::from(frames),
         };
         json.write(&unknown, &mut compact);
         let mut header = Vec::new();

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use arrow_array::{Array as _, ArrayRef, UInt32Array};
 use arrow_ord::sort::{LexicographicalComparator, SortColumn, SortOptions};
@@ -164,83 +165,204 @@ pub fn sort_keys(table: &Table, text: &str) -> Result<Vec<SortKey>, SortError> {
     Ok(keys)
 }
 
-/// Gathers the rows of a table until their frame ends. Bounds nothing: a frame is what one call of a guest emitted, and
-/// that is bounded where it is staged.
+/// What a frame may hold while it is gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLimits {
+    /// Rows at most.
+    pub rows: usize,
+    /// Bytes of memory that they hold at most.
+    pub bytes: usize,
+}
+
+impl FrameLimits {
+    /// None: for frames that are bounded elsewhere, such as what one call of a guest emitted.
+    pub const NONE: Self = Self {
+        rows: usize::MAX,
+        bytes: usize::MAX,
+    };
+}
+
+impl Default for FrameLimits {
+    /// 262,144 rows, 64 MiB.
+    fn default() -> Self {
+        Self {
+            rows: 262_144,
+            bytes: 64 << 20,
+        }
+    }
+}
+
+/// Gathers the rows of a table until their frame ends.
 #[derive(Debug)]
 pub struct Frames {
+    table: Arc<Table>,
     keys: Vec<SortKey>,
     max_rows: Option<usize>,
+    limits: FrameLimits,
     pending: Vec<Rows>,
+    /// Rows in `pending`, and the memory that they hold.
+    rows: usize,
+    bytes: usize,
+    /// Rows beyond the limit that are no longer in `pending`.
+    beyond: u64,
     /// Frames that have ended.
     ended: u64,
 }
 
 /// A frame that has ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Frame {
-    /// Its rows in order; none where it has none.
-    pub rows: Option<Rows>,
+    /// Its rows in order, with its number; there may be none.
+    pub rows: Rows,
     /// Rows beyond the limit, which are not among them.
     pub beyond_limit: u64,
 }
 
 impl Frames {
-    /// Frames in this order and with at most so many rows.
+    /// Frames of a table, in this order and with at most so many rows.
     #[must_use]
-    pub fn new(keys: Vec<SortKey>, max_rows: Option<usize>) -> Self {
+    pub fn new(
+        table: Arc<Table>,
+        keys: Vec<SortKey>,
+        max_rows: Option<usize>,
+        limits: FrameLimits,
+    ) -> Self {
         Self {
+            table,
             keys,
             max_rows,
+            limits,
             pending: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            beyond: 0,
             ended: 0,
         }
     }
 
-    /// Adds rows to the frame that is being made.
-    pub fn push(&mut self, rows: Rows) {
-        self.pending.push(rows);
+    /// Adds rows to the frame that is being made. Gives how many of them are lost because it can hold no more.
+    #[must_use]
+    pub fn push(&mut self, mut rows: Rows) -> u64 {
+        if self.keys.is_empty() {
+            // In the order in which they come, the first ones are the ones.
+            let room = self
+                .max_rows
+                .unwrap_or(usize::MAX)
+                .saturating_sub(self.rows);
+            if rows.len > room {
+                self.beyond += (rows.len - room) as u64;
+                rows = first(rows, room);
+            }
+        }
+        let (len, bytes) = (rows.len, rows.bytes());
+        if len == 0 && !self.pending.is_empty() {
+            return 0;
+        }
+        let FrameLimits {
+            rows: most_rows,
+            bytes: most_bytes,
+        } = self.limits;
+        let fits = |have, held| {
+            len <= usize::saturating_sub(most_rows, have)
+                && usize::saturating_add(held, bytes) <= most_bytes
+        };
+        if !fits(self.rows, self.bytes) {
+            self.compact();
+        }
+        // One batch always fits: it is in memory already.
+        if self.bytes.saturating_add(bytes) > most_bytes && !self.pending.is_empty() {
+            return len as u64;
+        }
+        let rows = first(rows, most_rows.saturating_sub(self.rows));
+        let lost = (len - rows.len) as u64;
+        if rows.len > 0 || self.pending.is_empty() {
+            self.rows += rows.len;
+            self.bytes += bytes;
+            self.pending.push(rows);
+        }
+        lost
     }
 
-    /// Whether a row came since the last frame ended.
+    /// Leaves of the rows those that can still be shown, where that is worth it: a quarter or more goes.
+    fn compact(&mut self) {
+        let Some(most) = self
+            .max_rows
+            .filter(|most| self.rows - self.rows / 4 >= *most)
+        else {
+            return;
+        };
+        // What Arrow refuses it refuses at the end as well, where it is told.
+        let Ok(Some(all)) = joined(self.pending.clone()) else {
+            return;
+        };
+        let Ok(Some(kept)) = order(&all, &self.keys, most)
+            .and_then(|order| order.map(|order| picked(&all, &order)).transpose())
+        else {
+            return;
+        };
+        self.beyond += (self.rows - kept.len) as u64;
+        (self.rows, self.bytes) = (kept.len, kept.bytes());
+        self.pending = vec![kept];
+    }
+
+    /// Whether no row came since the last frame ended.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Rows since the last frame ended.
+    /// Rows since the last frame ended that were not lost, those beyond the limit included.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.pending.iter().map(|rows| rows.len as u64).sum()
+        self.rows as u64 + self.beyond
     }
 
-    /// Ends the frame.
+    /// Frames that have ended.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.ended
+    }
+
+    /// Ends the frame. One without rows has a number too.
     ///
     /// # Errors
     /// When Arrow refuses the arrays: they are not what the table says.
     pub fn end(&mut self) -> Result<Frame, ArrowError> {
         let pending = std::mem::take(&mut self.pending);
+        (self.rows, self.bytes) = (0, 0);
+        let beyond = std::mem::take(&mut self.beyond);
         self.ended += 1;
-        let mut frame = Frame::default();
-        let Some(mut rows) = joined(pending)? else {
-            return Ok(frame);
-        };
+        let mut rows = joined(pending)?.unwrap_or_else(|| Rows {
+            table: Arc::clone(&self.table),
+            columns: vec![None; self.table.columns.len()],
+            len: 0,
+            wall_offset: 0,
+            frame: 0,
+        });
         rows.frame = self.ended;
         let kept = self.max_rows.unwrap_or(usize::MAX).min(rows.len);
-        frame.beyond_limit = (rows.len - kept) as u64;
-        frame.rows = Some(match order(&rows, &self.keys, kept)? {
+        let beyond_limit = beyond + (rows.len - kept) as u64;
+        let rows = match order(&rows, &self.keys, kept)? {
             Some(order) => picked(&rows, &order)?,
-            None if kept < rows.len => Rows {
-                columns: rows
-                    .columns
-                    .iter()
-                    .map(|column| column.as_ref().map(|column| column.slice(0, kept)))
-                    .collect(),
-                len: kept,
-                ..rows
-            },
-            None => rows,
-        });
-        Ok(frame)
+            None => first(rows, kept),
+        };
+        Ok(Frame { rows, beyond_limit })
+    }
+}
+
+/// The first rows, at most `most`.
+fn first(rows: Rows, most: usize) -> Rows {
+    if most >= rows.len {
+        return rows;
+    }
+    Rows {
+        columns: rows
+            .columns
+            .iter()
+            .map(|column| column.as_ref().map(|column| column.slice(0, most)))
+            .collect(),
+        len: most,
+        ..rows
     }
 }
 

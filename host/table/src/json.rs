@@ -2,7 +2,9 @@
 //!
 //! - The object's keys are the selected columns, in their order. Every key is always there; a value
 //!   that is not known is `null`.
-//! - Rows of a frame have its number, from 1, as first key: `"frame"`.
+//! - Where rows of several tables are written together, each row has its table's name as first key,
+//!   `"table"`: see [`JsonWriter::named`]. Rows of a frame have its number, from 1, before their columns:
+//!   `"frame"`. No column has one of these names: see [`crate::schema::RESERVED`].
 //! - Numbers are plain numbers, also above 2^53: readers that keep numbers as f64 have to mind. A
 //!   float that is not finite is `null`.
 //! - `text` is a string; bytes in it that are not UTF-8 are `\xNN` (in the file: `"\\xff"`),
@@ -26,6 +28,7 @@ use crate::kinds::{Form, Kind, address};
 use crate::schema::{DataType, Rows, Table};
 use crate::time::{RFC3339_LEN, Utc};
 use line::Line;
+use std::io::Write as _;
 
 /// Writes rows as JSON lines.
 #[derive(Debug)]
@@ -35,8 +38,10 @@ pub struct JsonWriter {
     state: State,
     /// Bytes that rows took so far, for the next guess.
     bytes_per_row: usize,
-    /// Whether the number of a frame is written.
-    frames: bool,
+    /// `{"table":"NAME"`; empty where rows don't name their table.
+    table: Box<[u8]>,
+    /// What stands before the columns of each row of a batch.
+    lead: Vec<u8>,
     /// Compact lines, when they are to be made pretty.
     compact: Option<Vec<u8>>,
 }
@@ -119,7 +124,8 @@ impl JsonWriter {
             nodes,
             state,
             bytes_per_row,
-            frames: true,
+            table: Box::default(),
+            lead: Vec::new(),
             compact: None,
         }
     }
@@ -133,13 +139,20 @@ impl JsonWriter {
         }
     }
 
-    /// Leaves out the number of the frame.
+    /// Each row has the name of its table as first key, if one is given.
     #[must_use]
-    pub(crate) fn without_frames(self) -> Self {
-        Self {
-            frames: false,
-            ..self
-        }
+    pub fn named(self, table: Option<&str>) -> Self {
+        let table = table.map_or_else(Box::default, |name| {
+            let mut text = vec![0; TABLE_KEY.len() + name.len() * 6 + 2];
+            let mut line = Line::new(&mut text, 0);
+            line.bytes(TABLE_KEY);
+            line.escaped(name.as_bytes());
+            line.byte(b'"');
+            let len = line.at();
+            text.truncate(len);
+            text.into_boxed_slice()
+        });
+        Self { table, ..self }
     }
 
     /// Adds a line for each row at the end of `out`; with [`JsonWriter::pretty`] several lines.
@@ -162,15 +175,18 @@ impl JsonWriter {
             nodes,
             state,
             bytes_per_row,
-            frames,
+            table,
+            lead,
             compact: _,
         } = self;
-        let mut place = [0; FRAME_KEY.len() + 40];
-        let frame = if *frames && rows.frame > 0 {
-            numbered(rows.frame, &mut place)
-        } else {
-            &[]
-        };
+        lead.clear();
+        lead.extend_from_slice(table);
+        if rows.frame > 0 {
+            lead.extend_from_slice(if lead.is_empty() { b"{" } else { b"," });
+            lead.extend_from_slice(FRAME_KEY);
+            // Writing to a vector does not fail.
+            let _ = write!(lead, "{}", rows.frame);
+        }
         state.wall_offset = rows.wall_offset;
         let mut columns: Vec<(&mut Node, Cells<'_>)> = nodes
             .iter_mut()
@@ -189,7 +205,7 @@ impl JsonWriter {
         for row in 0..rows.len {
             loop {
                 let mut line = Line::new(out, at);
-                object(&mut line, &mut columns, state, row, frame);
+                object(&mut line, &mut columns, state, row, lead);
                 if !line.full() {
                     at = line.at();
                     break;
@@ -301,16 +317,8 @@ impl Key {
     }
 }
 
-/// `{"frame":N`.
-fn numbered(frame: u64, place: &mut [u8; FRAME_KEY.len() + 40]) -> &[u8] {
-    let mut line = Line::new(place, 0);
-    line.bytes(FRAME_KEY);
-    line.number(false, frame);
-    let end = line.at();
-    place.get(..end).unwrap_or_default()
-}
-
-const FRAME_KEY: &[u8] = b"{\"frame\":";
+const TABLE_KEY: &[u8] = b"{\"table\":\"";
+const FRAME_KEY: &[u8] = b"\"frame\":";
 
 #[inline]
 fn object(
@@ -318,21 +326,21 @@ fn object(
     columns: &mut [(&mut Node, Cells<'_>)],
     state: &mut State,
     row: usize,
-    frame: &[u8],
+    lead: &[u8],
 ) {
-    if !frame.is_empty() {
-        line.bytes(frame);
+    if !lead.is_empty() {
+        line.bytes(lead);
     }
     let first = line.at();
-    if columns.is_empty() && frame.is_empty() {
+    if columns.is_empty() && lead.is_empty() {
         line.byte(b'{');
     }
     for (node, cells) in columns {
         node.key.write(line);
         value(line, node, cells, state, row);
     }
-    if !frame.is_empty() {
-        // The first key brings the brace that the frame has brought already.
+    if !lead.is_empty() {
+        // The first key brings the brace that is there already.
         line.replace(first, b',');
     }
     line.bytes(b"}\n");

@@ -34,7 +34,9 @@ pub use filter::{Filter, FilterError};
 pub use kinds::open_flags::Arch;
 pub use kinds::words::Words;
 pub use kinds::{Kind, parse_word};
-pub use output::{Format, LossReason, Output, OutputLedger, OutputOptions, QueueLimits};
+pub use output::{
+    Format, LossReason, Output, OutputLedger, OutputOptions, QueueLimits, ShownTable, TableLedger,
+};
 pub use schema::{Column, DataType, Rows, RowsError, Table};
 
 #[cfg(test)]

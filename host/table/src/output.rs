@@ -99,22 +99,47 @@ impl fmt::Display for LossReason {
     }
 }
 
-/// What became of the rows pushed. `pushed = written + the sum of lost`.
+/// What became of the rows pushed, by table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputLedger {
-    /// Rows handed to [`Output::push`].
-    pub pushed: u64,
-    /// Rows all of whose bytes were taken.
-    pub written: u64,
-    /// Rows that were not written, or not whole.
-    pub lost: BTreeMap<LossReason, u64>,
+    /// Of each table that the output shows, in the order of [`OutputOptions::tables`].
+    pub tables: Vec<TableLedger>,
     /// Nanoseconds in write calls that took a millisecond or longer.
     pub blocked_ns: u64,
     /// The error that ended writing, if one did.
     pub error: Option<String>,
 }
 
+/// What became of the rows of one table. `pushed = written + the sum of lost`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableLedger {
+    /// The table's name.
+    pub table: String,
+    /// Rows handed to [`Output::push`].
+    pub pushed: u64,
+    /// Rows all of whose bytes were taken.
+    pub written: u64,
+    /// Rows that were not written, or not whole.
+    pub lost: BTreeMap<LossReason, u64>,
+}
+
 impl OutputLedger {
+    /// The part of the table of this name; `None`: the output does not show it.
+    #[must_use]
+    pub fn of(&self, table: &str) -> Option<&TableLedger> {
+        self.tables.iter().find(|ledger| ledger.table == table)
+    }
+
+    /// Whether rows were lost for this reason.
+    #[must_use]
+    pub fn lost_to(&self, reason: LossReason) -> bool {
+        self.tables
+            .iter()
+            .any(|table| table.lost.contains_key(&reason))
+    }
+}
+
+impl TableLedger {
     /// All rows lost.
     #[must_use]
     pub fn lost_rows(&self) -> u64 {
@@ -133,16 +158,26 @@ impl OutputLedger {
 pub struct OutputOptions {
     /// How rows are written.
     pub format: Format,
-    /// The table whose rows will come.
-    pub table: Arc<Table>,
-    /// The columns shown, by index, in order: see [`crate::select`].
-    pub selected: Vec<usize>,
+    /// The tables whose rows will come. Only a format that names the table in each row
+    /// ([`Format::names_tables`]) shows several; the others show the first.
+    pub tables: Vec<ShownTable>,
     /// What turns numbers into words.
     pub words: Words,
     /// Whether and how large the terminal is; only [`Format::Columns`] asks.
     pub terminal: TerminalOptions,
     /// How much may wait.
     pub limits: QueueLimits,
+}
+
+/// A table as an output shows it.
+#[derive(Clone, Debug)]
+pub struct ShownTable {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The columns shown, by index, in order: see [`crate::select`].
+    pub selected: Vec<usize>,
+    /// Its rows come in frames, whose number is a column in the formats that have a header.
+    pub frames: bool,
 }
 
 /// A running output.
@@ -180,9 +215,13 @@ impl Output {
     }
 
     fn spawn(options: &OutputOptions, target: Target) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(options.limits));
+        let encoder = Encoder::new(options);
+        let tables = options.shown().iter().map(|shown| shown.table.name.clone());
+        // A frame without rows is something to see alone where the one before is still to be seen.
+        let pictures = options.format == Format::Columns && options.terminal.size.is_some();
+        let queue = Arc::new(Queue::new(options.limits, tables, pictures));
         let tidies = matches!(target, Target::File(_));
-        let writer = Writer::new(Arc::clone(&queue), Encoder::new(options), target);
+        let writer = Writer::new(Arc::clone(&queue), encoder, target);
         let thread = thread::Builder::new()
             .name("ig-output".to_owned())
             .spawn(|| writer.run())?;
@@ -193,7 +232,8 @@ impl Output {
         })
     }
 
-    /// Hands rows over. Never waits: when they don't fit, all of them are counted as lost.
+    /// Hands rows over. Never waits: when they don't fit, all of them are counted as lost. Rows of a table that
+    /// this output does not show pass it by.
     pub fn push(&self, rows: Rows) {
         self.queue.push(rows);
     }
@@ -230,6 +270,18 @@ impl Output {
             let _ = thread.join();
         }
         self.queue.settle()
+    }
+}
+
+impl OutputOptions {
+    /// The tables that the format shows.
+    fn shown(&self) -> &[ShownTable] {
+        let most = if self.format.names_tables() {
+            self.tables.len()
+        } else {
+            1
+        };
+        self.tables.get(..most).unwrap_or(&self.tables)
     }
 }
 

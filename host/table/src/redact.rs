@@ -30,6 +30,14 @@ pub enum RedactError {
     /// The table has no such column.
     #[error("--redact: {0}")]
     Column(#[from] SelectError),
+    /// None of several tables has such a column.
+    #[error("--redact: none of the tables {tables} has a column {name:?}")]
+    Nowhere {
+        /// The name asked for.
+        name: String,
+        /// The tables' names.
+        tables: String,
+    },
     /// There is no text in the column.
     #[error(
         "--redact: column {name:?} is {data_type}, and only text can be redacted; leave the column out with --fields -{name}"
@@ -66,29 +74,55 @@ impl Redactor {
         table: &Table,
         rules: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, RedactError> {
-        let rule = |rule: &str| {
+        let redactors = Self::of_tables(&[table], rules)?;
+        Ok(redactors.into_iter().next().unwrap_or_default())
+    }
+
+    /// The same for several tables, in their order: a rule is for every table that has its column.
+    ///
+    /// # Errors
+    /// The first rule that can't be followed: no table has its column, or one has it without text.
+    pub fn of_tables(
+        tables: &[&Table],
+        rules: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Vec<Self>, RedactError> {
+        let mut redactors = vec![Self::default(); tables.len()];
+        for rule in rules {
+            let rule = rule.as_ref();
             let (name, pattern) = match rule.split_once('=') {
-                Some((name, pattern)) => (name, Some(pattern)),
-                None => (rule, None),
+                Some((name, pattern)) => (name.trim(), Some(pattern)),
+                None => (rule.trim(), None),
             };
-            let index = select::find(table, name.trim())?;
-            if let Some(column) = table.columns.get(index).filter(|c| !has_text(&c.data_type)) {
-                return Err(RedactError::NoText {
-                    name: column.name.clone(),
-                    data_type: column.data_type.clone(),
+            let pattern = pattern.map(Regex::new).transpose();
+            let mut found = false;
+            for (table, redactor) in tables.iter().zip(&mut redactors) {
+                let index = match select::find(table, name) {
+                    Ok(index) => index,
+                    Err(_) if tables.len() > 1 => continue,
+                    Err(error) => return Err(error.into()),
+                };
+                found = true;
+                if let Some(column) = table.columns.get(index).filter(|c| !has_text(&c.data_type)) {
+                    return Err(RedactError::NoText {
+                        name: column.name.clone(),
+                        data_type: column.data_type.clone(),
+                    });
+                }
+                let pattern = pattern.clone().map_err(|error| RedactError::Pattern {
+                    rule: rule.to_owned(),
+                    error: error.to_string(),
+                })?;
+                redactor.rules.push((index, pattern));
+            }
+            if !found && !tables.is_empty() {
+                let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+                return Err(RedactError::Nowhere {
+                    name: name.to_owned(),
+                    tables: names.join(", "),
                 });
             }
-            let pattern = pattern.map(Regex::new).transpose();
-            let pattern = pattern.map_err(|error| RedactError::Pattern {
-                rule: rule.to_owned(),
-                error: error.to_string(),
-            })?;
-            Ok((index, pattern))
-        };
-        let rules = rules.into_iter().map(|text| rule(text.as_ref()));
-        Ok(Self {
-            rules: rules.collect::<Result<_, _>>()?,
-        })
+        }
+        Ok(redactors)
     }
 
     /// Whether there is nothing to do.

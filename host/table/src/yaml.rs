@@ -34,6 +34,15 @@ impl YamlWriter {
         }
     }
 
+    /// Each row has the name of its table as first key, if one is given.
+    #[must_use]
+    pub fn named(self, table: Option<&str>) -> Self {
+        Self {
+            json: self.json.named(table),
+            ..self
+        }
+    }
+
     /// Adds a document for each row at the end of `out`.
     pub fn write(&mut self, rows: &Rows, out: &mut Vec<u8>) {
         self.compact.clear();

@@ -22,7 +22,8 @@ use arrow_schema::DataType as Arrow;
 use ig_table::kinds::words::Words;
 use ig_table::output::{FileOptions, Outputs};
 use ig_table::{
-    Column, Format, Kind, Output, OutputOptions, QueueLimits, Rows, Table, TerminalOptions,
+    Column, Format, Kind, Output, OutputOptions, QueueLimits, Rows, ShownTable, Table,
+    TerminalOptions,
 };
 
 fn table() -> Arc<Table> {
@@ -87,8 +88,11 @@ fn rows(table: &Arc<Table>, pids: &[Option<u32>], comm: &[u8]) -> Rows {
 fn options(format: Format, table: &Arc<Table>) -> OutputOptions {
     OutputOptions {
         format,
-        table: Arc::clone(table),
-        selected: vec![0, 1, 2, 3, 4],
+        tables: vec![ShownTable {
+            table: Arc::clone(table),
+            selected: vec![0, 1, 2, 3, 4],
+            frames: false,
+        }],
         words: Words::fixed(),
         terminal: TerminalOptions::default(),
         limits: QueueLimits::default(),
@@ -153,8 +157,11 @@ fn a_live_stream_and_a_file_are_read_by_pyarrow_duckdb_and_polars() {
     outputs.push(rows(&table, &[Some(3)], b"sh"));
     assert_eq!(reader.says(), "batch 1 [3]");
     let (file, others) = outputs.finish(None);
-    assert_eq!((file.written, file.error), (4, None));
-    assert_eq!((others[0].1.written, &others[0].1.error), (4, &None));
+    assert_eq!((file.tables[0].written, file.error), (4, None));
+    assert_eq!(
+        (others[0].1.tables[0].written, &others[0].1.error),
+        (4, &None)
+    );
     let rest: Vec<String> = reader.lines.map(Result::unwrap).collect();
     let row = |time: u32, pid: &str, comm: &str| {
         format!("duckdb (179544264500000000{time}, {pid}, '{comm}', ['-l', 'é\\\\xff'], '/bin/x')")

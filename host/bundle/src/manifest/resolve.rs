@@ -150,9 +150,9 @@ impl Manifest {
     pub fn check_without_guest(&self) -> Result<(), ManifestError> {
         let mut problems = Problems::new(&self.places);
         for (i, table) in self.tables.iter().enumerate() {
-            if table.mode.has_frames() {
+            if table.mode == Mode::Snapshot {
                 let message = format!(
-                    "the table `{}` can't have the mode `{}`: there is no guest that could end its frames",
+                    "the table `{}` can't have the mode `{}`: there is no guest that could say when it is complete",
                     table.name, table.mode
                 );
                 problems.add(&format!("tables.{i}.mode"), message);

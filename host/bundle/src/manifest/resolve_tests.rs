@@ -302,6 +302,12 @@ fn without_a_guest_the_host_must_decode_everything() {
             .check_without_guest(),
         Ok(())
     );
+    let mut manifest = Manifest::parse("gadget.yaml", MANIFEST).unwrap();
+    for mode in Mode::ALL {
+        manifest.tables[0].mode = mode;
+        let checked = manifest.check_without_guest();
+        assert_eq!(checked.is_ok(), mode != Mode::Snapshot, "{mode}");
+    }
 }
 
 #[test]

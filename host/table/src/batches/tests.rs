@@ -7,7 +7,9 @@ use crate::sample::{self, texts};
 
 fn batch(rows: &Rows) -> RecordBatch {
     let selected: Vec<usize> = (0..rows.table.columns.len()).collect();
-    Batches::new(&rows.table, &selected).batch(rows).unwrap()
+    Batches::new(&rows.table, &selected, false)
+        .batch(rows)
+        .unwrap()
 }
 
 #[test]
@@ -66,7 +68,7 @@ fn values_are_what_json_has_but_for_words() {
 #[test]
 fn selected_columns_in_their_order() {
     let rows = sample::rows();
-    let batches = Batches::new(&rows.table, &[5, 1, 99]);
+    let batches = Batches::new(&rows.table, &[5, 1, 99], false);
     let batch = batches.batch(&rows).unwrap();
     let names: Vec<&str> = batches
         .schema()
@@ -78,7 +80,7 @@ fn selected_columns_in_their_order() {
     assert_eq!(batch.num_columns(), 2);
     // No column, and rows all the same.
     assert_eq!(
-        Batches::new(&rows.table, &[])
+        Batches::new(&rows.table, &[], false)
             .batch(&rows)
             .unwrap()
             .num_rows(),
@@ -148,4 +150,22 @@ fn times_beyond_the_range_are_null() {
     assert_eq!(times(&list.value(0)), [Some(1_001), None]);
     assert!(list.is_null(1));
     assert_eq!(batch.column(3).data_type(), &Arrow::UInt64);
+}
+
+#[test]
+fn the_frame_is_the_first_column_of_a_table_that_has_them() {
+    let mut rows = sample::rows();
+    rows.frame = 7;
+    let batches = Batches::new(&rows.table, &[1], true);
+    let batch = batches.batch(&rows).unwrap();
+    let names: Vec<&str> = batches
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.name().as_str())
+        .collect();
+    assert_eq!(names, ["frame", "pid"]);
+    let frames = batch.column(0).as_primitive::<UInt64Type>();
+    assert_eq!((frames.value(0), frames.value(1)), (7, 7));
+    assert_eq!(batch.column(1).len(), 2);
 }

@@ -4,7 +4,13 @@ use crate::sample::{self, texts};
 
 fn written(rows: &Rows, terminal: bool) -> String {
     let selected: Vec<usize> = (0..rows.table.columns.len()).collect();
-    let mut writer = CsvWriter::new(&rows.table, &selected, Words::fixed(), terminal);
+    let mut writer = CsvWriter::new(
+        &rows.table,
+        &selected,
+        Words::fixed(),
+        rows.frame > 0,
+        terminal,
+    );
     let mut out = Vec::new();
     writer.header(&mut out);
     writer.write(rows, &mut out);

@@ -58,9 +58,9 @@ fn ended(order: &str, max_rows: Option<usize>, batches: &[&[(Option<u32>, &str)]
     } else {
         sort_keys(&table(), order).unwrap()
     };
-    let mut frames = Frames::new(keys, max_rows);
+    let mut frames = Frames::new(table(), keys, max_rows, FrameLimits::NONE);
     for batch in batches {
-        frames.push(rows(batch));
+        assert_eq!(frames.push(rows(batch)), 0);
     }
     assert_eq!(frames.is_empty(), batches.is_empty());
     let frame = frames.end().unwrap();
@@ -69,8 +69,10 @@ fn ended(order: &str, max_rows: Option<usize>, batches: &[&[(Option<u32>, &str)]
 }
 
 fn words(frame: &Frame) -> String {
-    let rows = frame.rows.as_ref().unwrap();
-    values(rows).into_iter().map(|(_, word)| word).collect()
+    values(&frame.rows)
+        .into_iter()
+        .map(|(_, word)| word)
+        .collect()
 }
 
 #[test]
@@ -102,9 +104,10 @@ fn frames_are_sorted_by_several_columns_and_cut() {
         let frame = ended(order, Some(most), batches);
         assert_eq!(words(&frame), expected, "{order} {most}");
         assert_eq!(frame.beyond_limit, beyond);
-        assert_eq!(frame.rows.unwrap().wall_offset, 7);
+        assert_eq!(frame.rows.wall_offset, 7);
     }
-    assert!(ended("-n", Some(1), &[]).rows.is_none());
+    let empty = ended("-n", Some(1), &[]).rows;
+    assert_eq!((empty.len, empty.frame), (0, 1));
 }
 
 #[test]
@@ -123,6 +126,66 @@ fn wrong_orders_say_what_is_right() {
         error("args"),
         "column \"args\" is a list<text>, which has no order"
     );
+}
+
+/// What the host gathers is bounded: beyond it rows are lost by number, or not kept because nobody will see them.
+#[test]
+fn what_is_gathered_is_bounded() {
+    let one = |n: u32| rows(&[(Some(n), "a"), (Some(n), "b")]);
+    let limits = FrameLimits {
+        rows: 10,
+        bytes: usize::MAX,
+    };
+    let gathered = |order: &str, most, limits| {
+        let keys = if order.is_empty() {
+            Vec::new()
+        } else {
+            sort_keys(&table(), order).unwrap()
+        };
+        let mut frames = Frames::new(table(), keys, most, limits);
+        let lost: u64 = (0..20).map(|n| frames.push(one(n))).sum();
+        assert_eq!(frames.len() + lost, 40);
+        let frame = frames.end().unwrap();
+        let n = values(&frame.rows).into_iter().map(|(n, _)| n.unwrap());
+        (n.collect::<Vec<_>>(), frame.beyond_limit, lost)
+    };
+    assert_eq!(
+        gathered("", None, limits),
+        (vec![0, 0, 1, 1, 2, 2, 3, 3, 4, 4], 0, 30)
+    );
+    // The first ones are the ones, and the rest is not kept.
+    assert_eq!(gathered("", Some(3), limits), (vec![0, 0, 1], 37, 0));
+    // The largest come last, and are found.
+    assert_eq!(gathered("-n", Some(3), limits), (vec![19, 19, 18], 37, 0));
+    assert_eq!(gathered("n", Some(5), limits), (vec![0, 0, 1, 1, 2], 35, 0));
+    // Too many to be shown of what may be held: what does not fit is lost.
+    let (shown, beyond, lost) = gathered("-n", Some(9), limits);
+    assert_eq!(
+        (shown, beyond, lost),
+        (vec![4, 4, 3, 3, 2, 2, 1, 1, 0], 1, 30)
+    );
+    // Memory counts as well; a batch alone always fits.
+    let little = FrameLimits {
+        rows: usize::MAX,
+        bytes: one(0).bytes() * 3 / 2,
+    };
+    assert_eq!(gathered("", None, little), (vec![0, 0], 0, 38));
+}
+
+#[test]
+fn frames_are_numbered_whether_or_not_they_have_rows() {
+    let mut frames = Frames::new(table(), Vec::new(), Some(1), FrameLimits::default());
+    for number in 1..=3 {
+        if number == 2 {
+            assert_eq!(frames.push(rows(&[(None, "a")])), 0);
+        }
+        let frame = frames.end().unwrap();
+        assert_eq!(
+            (frame.rows.frame, frame.rows.len),
+            (number, usize::from(number == 2))
+        );
+        assert_eq!((frames.ended(), frames.len()), (number, 0));
+    }
 }
 
 proptest! {
@@ -151,7 +214,7 @@ proptest! {
         });
         let beyond = expected.len().saturating_sub(most);
         expected.truncate(most);
-        let got = frame.rows.map(|rows| values(&rows)).unwrap_or_default();
+        let got = values(&frame.rows);
         let expected: Vec<_> = expected.into_iter().map(|(n, w)| (n, w.to_owned())).collect();
         prop_assert_eq!(got, expected);
         prop_assert_eq!(frame.beyond_limit, beyond as u64);
@@ -177,11 +240,11 @@ fn frames_are_numbered_in_json_and_drawn_over_each_other_on_a_terminal() {
             ..TerminalOptions::default()
         },
     );
-    let mut frames = Frames::new(Vec::new(), None);
+    let mut frames = Frames::new(Arc::clone(&table), Vec::new(), None, FrameLimits::NONE);
     let (mut lines, mut empty, mut drawn) = (Vec::new(), Vec::new(), Vec::new());
     for n in [7, 8] {
-        frames.push(rows(&[(Some(n), "a")]));
-        let frame = frames.end().unwrap().rows.unwrap();
+        assert_eq!(frames.push(rows(&[(Some(n), "a")])), 0);
+        let frame = frames.end().unwrap().rows;
         json.write(&frame, &mut lines);
         none.write(&frame, &mut empty);
         screen.write(&frame, &mut drawn);

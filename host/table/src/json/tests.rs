@@ -402,7 +402,7 @@ fn row() -> impl Strategy<Value = Row> {
 /// What Arrow's own writer makes of the same rows.
 fn arrow_json(rows: &Rows) -> Vec<Value> {
     let selected: Vec<usize> = (0..rows.table.columns.len()).collect();
-    let batches = crate::batches::Batches::new(&rows.table, &selected);
+    let batches = crate::batches::Batches::new(&rows.table, &selected, false);
     let mut writer = arrow_json::WriterBuilder::new()
         .with_explicit_nulls(true)
         .build::<_, arrow_json::writer::LineDelimited>(Vec::new());

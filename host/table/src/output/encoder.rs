@@ -1,8 +1,6 @@
 //! Rows as bytes of any format, and where in them rows end.
 
-use std::sync::Arc;
-
-use super::{Format, OutputOptions};
+use super::{Format, OutputOptions, ShownTable};
 use crate::arrow_stream::ArrowStreamWriter;
 use crate::columns::ColumnsWriter;
 use crate::csv::{self, CsvWriter};
@@ -14,7 +12,8 @@ use crate::yaml::{self, YamlWriter};
 /// Bytes of a format, made in chunks: each begins where the last one ended.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    writer: Kind,
+    /// One a table, all of the same format; several only where each row names its table.
+    writers: Vec<Kind>,
     /// The chunk begins with a line that is no row.
     header: bool,
     /// Where in the chunk the rows of a batch end, where no look at the bytes tells.
@@ -53,39 +52,13 @@ pub(super) struct Whole {
 
 impl Encoder {
     pub(super) fn new(options: &OutputOptions) -> Self {
-        let OutputOptions {
-            format,
-            table,
-            selected,
-            words,
-            terminal,
-            limits: _,
-        } = options;
-        let words = words.clone();
-        let writer = match format {
-            Format::Columns => Kind::Columns(Box::new(ColumnsWriter::new(
-                table,
-                selected,
-                words,
-                terminal.clone(),
-            ))),
-            Format::Json => Kind::Json(Box::new(JsonWriter::new(table, selected, words))),
-            Format::JsonPretty => {
-                Kind::JsonPretty(Box::new(JsonWriter::pretty(table, selected, words)))
-            }
-            Format::Yaml => Kind::Yaml(Box::new(YamlWriter::new(table, selected, words))),
-            Format::Csv => Kind::Csv(Box::new(CsvWriter::new(
-                &Arc::clone(table),
-                selected,
-                words,
-                terminal.size.is_some(),
-            ))),
-            Format::Arrow => Kind::Arrow(Box::new(ArrowStreamWriter::new(table, selected))),
-            Format::Parquet => Kind::Parquet(Box::new(ParquetWriter::new(table, selected))),
-            Format::None => Kind::None,
-        };
+        let shown = options.shown();
+        let named = shown.len() > 1;
         Self {
-            writer,
+            writers: shown
+                .iter()
+                .map(|shown| Kind::new(options, shown, named))
+                .collect(),
             header: false,
             ends: Vec::new(),
         }
@@ -93,24 +66,34 @@ impl Encoder {
 
     /// Begins a file or stream: adds what stands before any row.
     pub(super) fn begin(&mut self, chunk: &mut Vec<u8>) -> Result<(), EncodeError> {
-        match &mut self.writer {
-            // The header waits for the first rows: they decide how wide columns are.
-            Kind::Columns(writer) => writer.begin_file(),
-            Kind::Csv(writer) => writer.header(chunk),
-            Kind::Arrow(writer) => writer.begin(chunk)?,
-            Kind::Parquet(writer) => writer.begin()?,
-            Kind::Json(_) | Kind::JsonPretty(_) | Kind::Yaml(_) | Kind::None => {}
+        for writer in &mut self.writers {
+            match writer {
+                // The header waits for the first rows: they decide how wide columns are.
+                Kind::Columns(writer) => writer.begin_file(),
+                Kind::Csv(writer) => writer.header(chunk),
+                Kind::Arrow(writer) => writer.begin(chunk)?,
+                Kind::Parquet(writer) => writer.begin()?,
+                Kind::Json(_) | Kind::JsonPretty(_) | Kind::Yaml(_) | Kind::None => {}
+            }
         }
         Ok(())
     }
 
-    /// Adds rows to a chunk, or keeps them.
-    pub(super) fn write(&mut self, rows: &Rows, chunk: &mut Vec<u8>) -> Result<(), EncodeError> {
+    /// Adds rows of the table at this place to a chunk, or keeps them.
+    pub(super) fn write(
+        &mut self,
+        table: usize,
+        rows: &Rows,
+        chunk: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let Some(writer) = self.writers.get_mut(table) else {
+            return Ok(());
+        };
         if chunk.is_empty() {
-            self.header = matches!(&self.writer, Kind::Columns(w) if w.header_is_due());
+            self.header = matches!(writer, Kind::Columns(w) if w.header_is_due());
             self.ends.clear();
         }
-        match &mut self.writer {
+        match writer {
             Kind::Columns(writer) => writer.write(rows, chunk),
             Kind::Json(writer) | Kind::JsonPretty(writer) => writer.write(rows, chunk),
             Kind::Yaml(writer) => writer.write(rows, chunk),
@@ -127,7 +110,7 @@ impl Encoder {
 
     /// Adds rows that were kept and can go by themselves.
     pub(super) fn flush(&mut self, chunk: &mut Vec<u8>) -> Result<(), EncodeError> {
-        if let Kind::Arrow(writer) = &mut self.writer {
+        if let Some(Kind::Arrow(writer)) = self.writers.first_mut() {
             let rows = writer.flush(chunk)?;
             self.batch(rows, chunk);
         }
@@ -142,50 +125,103 @@ impl Encoder {
 
     /// Ends a file or stream: adds what stands behind all rows.
     pub(super) fn finish(&mut self, chunk: &mut Vec<u8>) -> Result<(), EncodeError> {
-        match &mut self.writer {
-            Kind::Arrow(writer) => writer.finish(chunk)?,
-            Kind::Parquet(writer) => writer.finish(chunk)?,
-            _ => {}
+        for writer in &mut self.writers {
+            match writer {
+                Kind::Arrow(writer) => writer.finish(chunk)?,
+                Kind::Parquet(writer) => writer.finish(chunk)?,
+                _ => {}
+            }
         }
         Ok(())
     }
 
     /// Whether no row is written before the file is complete.
     pub(super) fn counts_at_the_end(&self) -> bool {
-        matches!(self.writer, Kind::Parquet(_))
+        matches!(self.writers.first(), Some(Kind::Parquet(_)))
     }
 
     /// Bytes that are kept and will be in the file.
     pub(super) fn kept(&self) -> usize {
-        match &self.writer {
-            Kind::Parquet(writer) => writer.in_progress(),
+        match self.writers.first() {
+            Some(Kind::Parquet(writer)) => writer.in_progress(),
             _ => 0,
         }
     }
 
     /// The rows that end in the first `taken` bytes of a chunk.
     pub(super) fn whole(&self, chunk: &[u8], taken: usize) -> Whole {
-        match &self.writer {
-            Kind::Columns(_) => {
+        match self.writers.first() {
+            Some(Kind::Columns(_)) => {
                 let header = usize::from(self.header);
                 count(lines(chunk, |_| true).skip(header), taken)
             }
-            Kind::Json(_) => count(lines(chunk, |_| true), taken),
+            Some(Kind::Json(_)) => count(lines(chunk, |_| true), taken),
             // Only an object that is a row ends, or is empty, at the start of a line.
-            Kind::JsonPretty(_) => {
+            Some(Kind::JsonPretty(_)) => {
                 let ends = |line: &[u8]| matches!(line, [b'}', ..] | [b'{', b'}', ..]);
                 count(lines(chunk, ends), taken)
             }
-            Kind::Yaml(_) => count(yaml::row_ends(chunk), taken),
-            Kind::Csv(_) => count(csv::row_ends(chunk), taken),
-            Kind::Arrow(_) => self.ends.iter().take_while(|(end, _)| *end <= taken).fold(
+            Some(Kind::Yaml(_)) => count(yaml::row_ends(chunk), taken),
+            Some(Kind::Csv(_)) => count(csv::row_ends(chunk), taken),
+            Some(Kind::Arrow(_)) => self.ends.iter().take_while(|(end, _)| *end <= taken).fold(
                 Whole::default(),
                 |whole, (end, rows)| Whole {
                     rows: whole.rows + rows,
                     bytes: *end,
                 },
             ),
-            Kind::Parquet(_) | Kind::None => Whole::default(),
+            Some(Kind::Parquet(_) | Kind::None) | None => Whole::default(),
+        }
+    }
+}
+
+impl Kind {
+    /// What writes the rows of one table. `named`: each row has the table's name.
+    fn new(options: &OutputOptions, shown: &ShownTable, named: bool) -> Self {
+        let OutputOptions {
+            format,
+            tables: _,
+            words,
+            terminal,
+            limits: _,
+        } = options;
+        let ShownTable {
+            table,
+            selected,
+            frames,
+        } = shown;
+        let words = words.clone();
+        let name = named.then_some(table.name.as_str());
+        match format {
+            Format::Columns => Self::Columns(Box::new(ColumnsWriter::new(
+                table,
+                selected,
+                words,
+                terminal.clone(),
+            ))),
+            Format::Json => Self::Json(Box::new(
+                JsonWriter::new(table, selected, words).named(name),
+            )),
+            Format::JsonPretty => Self::JsonPretty(Box::new(
+                JsonWriter::pretty(table, selected, words).named(name),
+            )),
+            Format::Yaml => Self::Yaml(Box::new(
+                YamlWriter::new(table, selected, words).named(name),
+            )),
+            Format::Csv => Self::Csv(Box::new(CsvWriter::new(
+                table,
+                selected,
+                words,
+                *frames,
+                terminal.size.is_some(),
+            ))),
+            Format::Arrow => {
+                Self::Arrow(Box::new(ArrowStreamWriter::new(table, selected, *frames)))
+            }
+            Format::Parquet => {
+                Self::Parquet(Box::new(ParquetWriter::new(table, selected, *frames)))
+            }
+            Format::None => Self::None,
         }
     }
 }

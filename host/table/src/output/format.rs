@@ -60,6 +60,12 @@ impl Format {
         matches!(self, Self::Arrow | Self::Parquet)
     }
 
+    /// Whether each row can say which table it is of, so that one output shows several.
+    #[must_use]
+    pub fn names_tables(self) -> bool {
+        matches!(self, Self::Json | Self::JsonPretty | Self::Yaml)
+    }
+
     /// Whether a part of it is of use: what was written before an error stays readable.
     pub(super) fn is_of_use_in_part(self) -> bool {
         self != Self::Parquet

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{LossReason, OutputLedger, QueueLimits};
+use super::{LossReason, OutputLedger, QueueLimits, TableLedger};
 use crate::schema::Rows;
 
 /// After this many rows in one go the thread naps instead of sleeping, so that whoever pushes need
@@ -18,6 +18,10 @@ const NAP: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Queue {
     limits: QueueLimits,
+    /// The names of the tables that are shown.
+    tables: Vec<String>,
+    /// Frames without rows are something to see.
+    pictures: bool,
     state: Mutex<State>,
     /// The writer waits here.
     work: Condvar,
@@ -28,7 +32,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<(Rows, usize)>,
+    waiting: VecDeque<Waiting>,
     rows: usize,
     bytes: usize,
     writer: Sleep,
@@ -47,6 +51,14 @@ struct State {
     ledger: OutputLedger,
 }
 
+#[derive(Debug)]
+struct Waiting {
+    /// Its place among the tables that are shown.
+    table: usize,
+    rows: Rows,
+    bytes: usize,
+}
+
 /// What the writer is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sleep {
@@ -61,7 +73,8 @@ enum Sleep {
 
 /// What the writer is to do.
 pub(super) enum Next {
-    Rows(Rows),
+    /// Rows of the table at this place.
+    Rows(usize, Rows),
     /// Nothing waits now, or it is the time that was given.
     Nothing,
     /// Nothing waits, and nothing will come.
@@ -69,10 +82,25 @@ pub(super) enum Next {
 }
 
 impl Queue {
-    pub(super) fn new(limits: QueueLimits) -> Self {
+    pub(super) fn new(
+        limits: QueueLimits,
+        tables: impl Iterator<Item = String>,
+        pictures: bool,
+    ) -> Self {
+        let tables: Vec<String> = tables.collect();
+        let mut state = State::default();
+        state.ledger.tables = tables
+            .iter()
+            .map(|table| TableLedger {
+                table: table.clone(),
+                ..TableLedger::default()
+            })
+            .collect();
         Self {
             limits,
-            state: Mutex::default(),
+            tables,
+            pictures,
+            state: Mutex::new(state),
             work: Condvar::new(),
             progress: Condvar::new(),
             closed: AtomicBool::new(false),
@@ -85,16 +113,24 @@ impl Queue {
     }
 
     pub(super) fn push(&self, rows: Rows) {
-        if rows.len == 0 {
+        let name = &rows.table.name;
+        let Some(table) = self.tables.iter().position(|table| table == name) else {
+            return;
+        };
+        if rows.len == 0 && !(self.pictures && rows.frame > 0) {
             return;
         }
         let bytes = rows.bytes();
         let len = rows.len;
         let wake = {
             let mut state = self.lock();
-            state.ledger.pushed += len as u64;
-            if let Some(reason) = state.failed {
-                state.ledger.lose(reason, len as u64);
+            let failed = state.failed;
+            let Some(ledger) = state.ledger.tables.get_mut(table) else {
+                return;
+            };
+            ledger.pushed += len as u64;
+            if let Some(reason) = failed {
+                ledger.lose(reason, len as u64);
                 return;
             }
             let QueueLimits {
@@ -105,12 +141,18 @@ impl Queue {
             let fits = state.rows.saturating_add(len) <= most_rows
                 && state.bytes.saturating_add(bytes) <= most_bytes;
             if !fits && !state.waiting.is_empty() {
-                state.ledger.lose(LossReason::SlowReader, len as u64);
+                if let Some(ledger) = state.ledger.tables.get_mut(table) {
+                    ledger.lose(LossReason::SlowReader, len as u64);
+                }
                 return;
+            }
+            // Of pictures without rows the last one is enough, so that they can't fill the memory.
+            if state.waiting.back().is_some_and(|last| last.rows.len == 0) {
+                state.waiting.pop_back();
             }
             state.rows += len;
             state.bytes += bytes;
-            state.waiting.push_back((rows, bytes));
+            state.waiting.push_back(Waiting { table, rows, bytes });
             let filling = state.rows > most_rows / 4 || state.bytes > most_bytes / 4;
             let wake = match state.writer {
                 Sleep::Awake => false,
@@ -133,12 +175,12 @@ impl Queue {
     pub(super) fn next(&self, wait: bool, due: Option<Instant>) -> Next {
         let mut state = self.lock();
         loop {
-            if let Some((rows, bytes)) = state.waiting.pop_front() {
+            if let Some(Waiting { table, rows, bytes }) = state.waiting.pop_front() {
                 state.writer = Sleep::Awake;
                 state.rows -= rows.len;
                 state.bytes -= bytes;
                 state.taken = state.taken.saturating_add(rows.len);
-                return Next::Rows(rows);
+                return Next::Rows(table, rows);
             }
             if !wait {
                 return Next::Nothing;
@@ -171,15 +213,23 @@ impl Queue {
         }
     }
 
-    /// Counts rows as written; false when nobody waits for the rest any more.
-    pub(super) fn wrote(&self, rows: u64, blocked: Duration) -> bool {
+    /// Counts rows as written, by table; false when nobody waits for the rest any more.
+    pub(super) fn wrote(
+        &self,
+        rows: impl Iterator<Item = (usize, u64)>,
+        blocked: Duration,
+    ) -> bool {
         let mut state = self.lock();
         state.ledger.blocked_ns += nanoseconds(blocked);
         if state.failed.is_some() {
             // The account is closed: these rows are in it as lost.
             return false;
         }
-        state.ledger.written += rows;
+        for (table, rows) in rows {
+            if let Some(ledger) = state.ledger.tables.get_mut(table) {
+                ledger.written += rows;
+            }
+        }
         state.steps += 1;
         if state.ending {
             drop(state);
@@ -281,9 +331,10 @@ impl Queue {
 impl State {
     /// Counts everything that is neither written nor lost as lost, and all that comes later too.
     fn close(&mut self, reason: LossReason) {
-        let known = self.ledger.written + self.ledger.lost_rows();
-        self.ledger
-            .lose(reason, self.ledger.pushed.saturating_sub(known));
+        for ledger in &mut self.ledger.tables {
+            let known = ledger.written + ledger.lost_rows();
+            ledger.lose(reason, ledger.pushed.saturating_sub(known));
+        }
         self.failed = Some(reason);
         self.waiting.clear();
         (self.rows, self.bytes) = (0, 0);

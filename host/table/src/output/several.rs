@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::{Output, OutputLedger};
 use crate::schema::Rows;
 
-/// Outputs that all get the same rows, each with a thread, a queue and a ledger of its own: one
-/// that is slow or fails takes nothing from the others.
+/// Outputs that all get the same rows and take those of the tables that they show, each with a thread,
+/// a queue and a ledger of its own: one that is slow or fails takes nothing from the others.
 ///
-/// The first is the main one: its ledger is that of the rows, and what it can't write ends the run.
-/// The others have their ledgers under their own names.
+/// The first is the main one: what it can't write ends the run. The others have their ledgers under
+/// their own names.
 #[derive(Debug)]
 pub struct Outputs {
     first: Output,

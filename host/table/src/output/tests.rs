@@ -46,16 +46,31 @@ pub(super) fn start(
 pub(super) fn options(format: Format, limits: QueueLimits) -> OutputOptions {
     OutputOptions {
         format,
-        table: table(),
-        selected: vec![0],
+        tables: vec![shown(table(), false)],
         words: Words::fixed(),
         terminal: TerminalOptions::default(),
         limits,
     }
 }
 
+pub(super) fn shown(table: Arc<Table>, frames: bool) -> ShownTable {
+    ShownTable {
+        table,
+        selected: vec![0],
+        frames,
+    }
+}
+
+/// The account of the only table.
+pub(super) fn of(ledger: &OutputLedger) -> &TableLedger {
+    let [table] = ledger.tables.as_slice() else {
+        panic!("one table: {ledger:?}");
+    };
+    table
+}
+
 pub(super) fn lost(ledger: &OutputLedger) -> Vec<(LossReason, u64)> {
-    ledger
+    of(ledger)
         .lost
         .iter()
         .map(|(reason, rows)| (*reason, *rows))
@@ -63,8 +78,12 @@ pub(super) fn lost(ledger: &OutputLedger) -> Vec<(LossReason, u64)> {
 }
 
 pub(super) fn assert_exact(ledger: &OutputLedger, pushed: u64) {
-    assert_eq!(ledger.pushed, pushed);
-    assert_eq!(ledger.written + ledger.lost_rows(), pushed, "{ledger:?}");
+    assert_eq!(of(ledger).pushed, pushed);
+    assert_eq!(
+        of(ledger).written + of(ledger).lost_rows(),
+        pushed,
+        "{ledger:?}"
+    );
 }
 
 /// Keeps what it is given, after a script: how each write call ends.
@@ -152,7 +171,11 @@ fn rows_are_written_in_order() {
     output.push(rows(&table, 0, 0));
     let ledger = output.finish(None);
     assert_eq!(
-        (ledger.pushed, ledger.written, ledger.lost_rows()),
+        (
+            of(&ledger).pushed,
+            of(&ledger).written,
+            of(&ledger).lost_rows()
+        ),
         (700, 700, 0)
     );
     assert_eq!(ledger.error, None);
@@ -191,7 +214,7 @@ fn what_waits_is_written_together() {
     sink.with(|state| state.held = false);
     let ledger = output.finish(None);
     let pushed = 1 + 67 * 50 + 67 * 51 + 66 * 52;
-    assert_eq!((ledger.pushed, ledger.written), (pushed, pushed));
+    assert_eq!((of(&ledger).pushed, of(&ledger).written), (pushed, pushed));
     let calls = sink.state.0.lock().unwrap().calls.clone();
     assert_eq!(calls[0], ROW);
     // A chunk ends with the batch that fills it, and is not cut: 10,201 rows of 13 bytes are two of them and a rest.
@@ -214,9 +237,158 @@ fn each_frame_is_written_by_itself() {
     }
     sink.with(|state| state.held = false);
     let ledger = output.finish(None);
-    assert_eq!((ledger.pushed, ledger.written), (10, 10));
+    assert_eq!((of(&ledger).pushed, of(&ledger).written), (10, 10));
     let calls = sink.state.0.lock().unwrap().calls.clone();
     assert_eq!(calls, [2 * "{\"frame\":1,\"n\":100000}\n".len(); 5]);
+}
+
+/// Rows of several tables go in the order in which they came, and are counted apart, also when writing ends midway.
+#[test]
+fn several_tables_share_an_output_and_have_ledgers_of_their_own() {
+    let table = |name: &str| {
+        Arc::new(Table {
+            name: name.to_owned(),
+            ..(*table()).clone()
+        })
+    };
+    let (a, b, other) = (table("a"), table("b"), table("other"));
+    let several = |format| OutputOptions {
+        tables: vec![shown(Arc::clone(&a), false), shown(Arc::clone(&b), true)],
+        ..options(format, QueueLimits::default())
+    };
+    let push = |output: &Output| {
+        output.push(rows(&a, FIRST, 2));
+        let frame = Rows {
+            frame: 3,
+            ..rows(&b, FIRST, 3)
+        };
+        output.push(frame);
+        output.push(rows(&other, FIRST, 9));
+        output.push(rows(&a, FIRST + 2, 1));
+    };
+    let counts = |ledger: &OutputLedger| {
+        let tables = ledger.tables.iter();
+        tables
+            .map(|t| (t.table.clone(), t.pushed, t.written, t.lost_rows()))
+            .collect::<Vec<_>>()
+    };
+    let a_row = |n| format!("{{\"table\":\"a\",\"n\":{n}}}\n");
+    let b_row = |n| format!("{{\"table\":\"b\",\"frame\":3,\"n\":{n}}}\n");
+    let text: String = [
+        a_row(FIRST),
+        a_row(FIRST + 1),
+        b_row(FIRST),
+        b_row(FIRST + 1),
+        b_row(FIRST + 2),
+        a_row(FIRST + 2),
+    ]
+    .concat();
+    let counted = |a: (u64, u64), b: (u64, u64)| {
+        vec![("a".to_owned(), 3, a.0, a.1), ("b".to_owned(), 3, b.0, b.1)]
+    };
+
+    let sink = Sink::default();
+    let output = Output::start(several(Format::Json), Box::new(sink.clone())).unwrap();
+    push(&output);
+    assert_eq!(counts(&output.finish(None)), counted((3, 0), (3, 0)));
+    assert_eq!(sink.text(), text);
+
+    // Two rows of the first and one of the second get through.
+    for most in [0, 1, 7] {
+        let sink = Sink::default();
+        sink.with(|state| {
+            state.most = most;
+            state.fail_at = Some((2 * a_row(FIRST).len() + b_row(FIRST).len() + 5, EIO));
+        });
+        let output = Output::start(several(Format::Json), Box::new(sink.clone())).unwrap();
+        push(&output);
+        let ledger = output.finish(None);
+        assert_eq!(counts(&ledger), counted((2, 1), (1, 2)));
+        assert!(ledger.lost_to(LossReason::WriteError));
+        assert_eq!(ledger.of("b").unwrap().written, 1);
+        assert!(ledger.of("other").is_none());
+    }
+
+    let sink = Sink::default();
+    let output = Output::start(several(Format::Yaml), Box::new(sink.clone())).unwrap();
+    push(&output);
+    assert_eq!(counts(&output.finish(None)), counted((3, 0), (3, 0)));
+    assert!(
+        sink.text().starts_with("---\ntable: a\n\"n\": 100000\n"),
+        "{}",
+        sink.text()
+    );
+    assert!(
+        sink.text()
+            .contains("---\ntable: b\nframe: 3\n\"n\": 100000\n")
+    );
+
+    // What can't name a table shows the first.
+    let sink = Sink::default();
+    let output = Output::start(several(Format::Csv), Box::new(sink.clone())).unwrap();
+    push(&output);
+    let ledger = output.finish(None);
+    assert_eq!((of(&ledger).written, of(&ledger).pushed), (3, 3));
+    assert_eq!(sink.text(), "n\n100000\n100001\n100002\n");
+}
+
+/// A header has the column of the frames before any frame came.
+#[test]
+fn csv_has_a_column_for_the_number_of_a_frame() {
+    let sink = Sink::default();
+    let framed = OutputOptions {
+        tables: vec![shown(table(), true)],
+        ..options(Format::Csv, QueueLimits::default())
+    };
+    let output = Output::start(framed, Box::new(sink.clone())).unwrap();
+    for frame in [4, 5] {
+        output.push(Rows {
+            frame,
+            ..rows(&table(), FIRST, 1)
+        });
+    }
+    assert_exact(&output.finish(None), 2);
+    assert_eq!(sink.text(), "frame,n\n4,100000\n5,100000\n");
+}
+
+/// A frame without rows wipes the one before from a terminal, and is nothing anywhere else.
+#[test]
+fn a_frame_without_rows_is_drawn_on_a_terminal_alone() {
+    use crate::columns::TerminalSize;
+    let frame = |frame, len| Rows {
+        frame,
+        ..rows(&table(), 7, len)
+    };
+    for (format, terminal, expected) in [
+        (
+            Format::Columns,
+            true,
+            "\u{1b}[H\u{1b}[J       N\n       7\n\u{1b}[H\u{1b}[J       N\n",
+        ),
+        (Format::Columns, false, "       N\n       7\n"),
+        (Format::Json, true, "{\"frame\":1,\"n\":7}\n"),
+        (Format::Csv, true, "frame,n\n1,7\n"),
+    ] {
+        let sink = Sink::default();
+        sink.with(|state| state.held = true);
+        let options = OutputOptions {
+            tables: vec![shown(table(), true)],
+            terminal: TerminalOptions {
+                size: terminal.then(|| TerminalSize::new(80)),
+                color: false,
+            },
+            ..options(format, QueueLimits::default())
+        };
+        let output = Output::start(options, Box::new(sink.clone())).unwrap();
+        output.push(frame(1, 1));
+        // However many there are, one of them waits.
+        for empty in 2..1000 {
+            output.push(frame(empty, 0));
+        }
+        sink.with(|state| state.held = false);
+        assert_exact(&output.finish(None), 1);
+        assert_eq!(sink.text(), expected, "{format} {terminal}");
+    }
 }
 
 #[test]
@@ -241,7 +413,7 @@ fn a_full_queue_loses_rows_by_name_and_never_waits() {
     // There is room again, even for more than the queue holds.
     output.push(rows(&table, FIRST, 500));
     let ledger = output.finish(None);
-    assert_eq!(ledger.written, 600);
+    assert_eq!(of(&ledger).written, 600);
     assert_eq!(lost(&ledger), [(LossReason::SlowReader, 210)]);
     assert_exact(&ledger, 810);
     assert_eq!(sink.text().len(), 600 * ROW);
@@ -265,7 +437,7 @@ fn the_queue_is_bounded_by_bytes_too() {
     }
     sink.with(|state| state.held = false);
     let ledger = output.finish(None);
-    assert_eq!(ledger.written, 3_000);
+    assert_eq!(of(&ledger).written, 3_000);
     assert_eq!(lost(&ledger), [(LossReason::SlowReader, 3_000)]);
 }
 
@@ -284,11 +456,11 @@ fn a_stalled_pipe_is_given_up_and_accounted() {
     let ledger = output.finish(Some(Duration::from_millis(50)));
     assert_exact(&ledger, pushed);
     assert_eq!(
-        ledger.lost.keys().copied().collect::<Vec<_>>(),
+        of(&ledger).lost.keys().copied().collect::<Vec<_>>(),
         [LossReason::Stalled]
     );
     // The thread still hangs in its call; everything counted as written is in the pipe.
-    let mut bytes = vec![0; usize::try_from(ledger.written).unwrap() * ROW];
+    let mut bytes = vec![0; usize::try_from(of(&ledger).written).unwrap() * ROW];
     reader.read_exact(&mut bytes).unwrap();
     assert!(bytes.ends_with(b"}\n") || bytes.is_empty());
 }
@@ -308,7 +480,7 @@ fn a_slow_pipe_is_waited_for() {
         text
     });
     let ledger = output.finish(Some(Duration::from_secs(60)));
-    assert_eq!((ledger.written, ledger.lost_rows()), (20_000, 0));
+    assert_eq!((of(&ledger).written, of(&ledger).lost_rows()), (20_000, 0));
     assert_eq!(reading.join().unwrap().len(), 20_000 * ROW);
 }
 
@@ -330,7 +502,7 @@ fn a_closed_pipe_ends_it() {
     }
     output.push(rows(&table, FIRST, 7));
     let ledger = output.finish(None);
-    assert_eq!(ledger.written, 3);
+    assert_eq!(of(&ledger).written, 3);
     assert_eq!(lost(&ledger), [(LossReason::ClosedPipe, pushed + 7 - 3)]);
     assert!(ledger.error.as_deref().unwrap().contains("Broken pipe"));
 }
@@ -364,7 +536,7 @@ fn a_write_that_fails_midway_counts_whole_rows() {
     ] {
         for most in [0, 1, 7] {
             let ledger = fails_at(Format::Json, at, most, ENOSPC);
-            assert_eq!(ledger.written, written, "{at} bytes, {most} a call");
+            assert_eq!(of(&ledger).written, written, "{at} bytes, {most} a call");
             assert_eq!(lost(&ledger), [(LossReason::NoSpace, 100 - written)]);
         }
     }
@@ -382,14 +554,17 @@ fn a_write_that_fails_midway_counts_whole_rows() {
 fn headers_are_no_rows() {
     let header = "       N\n".len();
     for most in [0, 1] {
-        assert_eq!(fails_at(Format::Columns, header, most, EIO).written, 0);
+        assert_eq!(of(&fails_at(Format::Columns, header, most, EIO)).written, 0);
         assert_eq!(
-            fails_at(Format::Columns, 2 * header - 1, most, EIO).written,
+            of(&fails_at(Format::Columns, 2 * header - 1, most, EIO)).written,
             0
         );
-        assert_eq!(fails_at(Format::Columns, 2 * header, most, EIO).written, 1);
         assert_eq!(
-            fails_at(Format::Columns, 70 * header, most, EIO).written,
+            of(&fails_at(Format::Columns, 2 * header, most, EIO)).written,
+            1
+        );
+        assert_eq!(
+            of(&fails_at(Format::Columns, 70 * header, most, EIO)).written,
             69
         );
     }
@@ -400,12 +575,12 @@ fn pretty_rows_end_with_their_brace() {
     let row = "{\n  \"n\": 100000\n}\n".len();
     for (at, written) in [(2, 0), (row - 1, 0), (row, 1), (row + 4, 1), (9 * row, 9)] {
         assert_eq!(
-            fails_at(Format::JsonPretty, at, 0, EIO).written,
+            of(&fails_at(Format::JsonPretty, at, 0, EIO)).written,
             written,
             "{at}"
         );
         assert_eq!(
-            fails_at(Format::JsonPretty, at, 1, EIO).written,
+            of(&fails_at(Format::JsonPretty, at, 1, EIO)).written,
             written,
             "{at}"
         );
@@ -464,7 +639,7 @@ fn many_threads_push_under_pressure() {
     let ledger = output.finish(None);
     let each: u64 = (0..500).map(|n| 1 + n % 40).sum();
     assert_exact(&ledger, 4 * each);
-    assert_eq!(sink.text().lines().count() as u64, ledger.written);
+    assert_eq!(sink.text().lines().count() as u64, of(&ledger).written);
 }
 
 #[test]

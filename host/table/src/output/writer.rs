@@ -1,5 +1,6 @@
 //! The thread that turns rows into bytes and writes them.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,9 +17,43 @@ pub(super) struct Writer {
     /// Bytes gathered for a write.
     chunk: Vec<u8>,
     /// Rows given to the encoder since the last write.
-    in_hand: u64,
+    in_hand: Runs,
     /// Rows that count as written once the file is complete.
-    unconfirmed: u64,
+    unconfirmed: Runs,
+}
+
+/// Rows in their order, by the place of their table.
+#[derive(Debug, Default)]
+struct Runs {
+    runs: VecDeque<(usize, u64)>,
+    rows: u64,
+}
+
+impl Runs {
+    /// Adds rows of a table at the end.
+    fn add(&mut self, table: usize, rows: u64) {
+        self.rows += rows;
+        match self.runs.back_mut() {
+            Some((last, count)) if *last == table => *count += rows,
+            _ => self.runs.push_back((table, rows)),
+        }
+    }
+
+    /// Takes the first `most` rows.
+    fn take(&mut self, mut most: u64) -> impl Iterator<Item = (usize, u64)> {
+        std::iter::from_fn(move || {
+            let (table, count) = self.runs.front_mut().filter(|_| most > 0)?;
+            let taken = (*count).min(most);
+            let run = (*table, taken);
+            *count -= taken;
+            if *count == 0 {
+                self.runs.pop_front();
+            }
+            most -= taken;
+            self.rows -= taken;
+            Some(run)
+        })
+    }
 }
 
 /// Bytes gathered before a write: what a pipe holds.
@@ -76,8 +111,8 @@ impl Writer {
             encoder,
             target,
             chunk: Vec::with_capacity(2 * CHUNK),
-            in_hand: 0,
-            unconfirmed: 0,
+            in_hand: Runs::default(),
+            unconfirmed: Runs::default(),
         }
     }
 
@@ -104,18 +139,21 @@ impl Writer {
         self.begin()?;
         loop {
             // With something in hand, only look: what is there is flushed before waiting.
-            match self.queue.next(self.in_hand == 0, self.target.due_at()) {
-                Next::Rows(rows) => {
+            match self
+                .queue
+                .next(self.in_hand.rows == 0, self.target.due_at())
+            {
+                Next::Rows(table, rows) => {
                     if self.target.open()? {
                         self.begin()?;
                     }
-                    self.encoder.write(&rows, &mut self.chunk)?;
-                    self.in_hand += rows.len as u64;
+                    self.encoder.write(table, &rows, &mut self.chunk)?;
+                    self.in_hand.add(table, rows.len as u64);
                     let bytes = self.chunk.len() + self.encoder.kept();
                     // A frame is a picture: it is shown as soon as it is there, by itself.
                     if rows.frame == 0
                         && self.chunk.len() < CHUNK
-                        && self.in_hand < IN_HAND
+                        && self.in_hand.rows < IN_HAND
                         && !self.target.is_full(bytes)
                     {
                         continue;
@@ -135,25 +173,26 @@ impl Writer {
     /// Writes what stands before any row.
     fn begin(&mut self) -> Result<(), Failure> {
         self.encoder.begin(&mut self.chunk)?;
-        self.write_chunk(0)
+        self.write_chunk()
     }
 
     /// Writes what is in hand.
     fn flush(&mut self) -> Result<(), Failure> {
         self.encoder.flush(&mut self.chunk)?;
-        let rows = std::mem::take(&mut self.in_hand);
         if self.encoder.counts_at_the_end() {
-            self.unconfirmed += rows;
-            self.target.took_rows(rows);
-            self.write_chunk(0)?;
+            self.target.took_rows(self.in_hand.rows);
+            for (table, rows) in self.in_hand.take(u64::MAX) {
+                self.unconfirmed.add(table, rows);
+            }
+            self.write_chunk()?;
             // A sign of life for whoever waits.
-            if self.queue.wrote(0, Duration::ZERO) {
+            if self.queue.wrote(std::iter::empty(), Duration::ZERO) {
                 Ok(())
             } else {
                 Err(Failure::GivenUp)
             }
         } else {
-            self.write_chunk(rows)
+            self.write_chunk()
         }
     }
 
@@ -166,24 +205,29 @@ impl Writer {
             return Err(Failure::GivenUp);
         }
         self.encoder.finish(&mut self.chunk)?;
-        self.write_chunk(0)?;
+        self.write_chunk()?;
         self.target.complete()?;
-        let rows = std::mem::take(&mut self.unconfirmed);
-        if rows > 0 && !self.queue.wrote(rows, Duration::ZERO) {
+        if self.unconfirmed.rows > 0
+            && !self
+                .queue
+                .wrote(self.unconfirmed.take(u64::MAX), Duration::ZERO)
+        {
             return Err(Failure::GivenUp);
         }
         Ok(())
     }
 
-    /// Writes the chunk, in which `rows` end, and counts them.
-    fn write_chunk(&mut self, rows: u64) -> Result<(), Failure> {
+    /// Writes the chunk, in which the rows in hand end, and counts them.
+    fn write_chunk(&mut self) -> Result<(), Failure> {
         let Self {
             queue,
             encoder,
             target,
             chunk,
+            in_hand,
             ..
         } = self;
+        let rows = in_hand.rows;
         let mut taken = 0;
         let mut counted = 0;
         let mut blocked = Duration::ZERO;
@@ -211,7 +255,7 @@ impl Writer {
                         Whole::default()
                     };
                     target.took(taken - whole.bytes, whole.rows - counted);
-                    if !queue.wrote(whole.rows - counted, blocked) {
+                    if !queue.wrote(in_hand.take(whole.rows - counted), blocked) {
                         return Err(Failure::GivenUp);
                     }
                     counted = whole.rows;
@@ -228,7 +272,7 @@ impl Writer {
         }
         let something = rows > 0 || !chunk.is_empty();
         chunk.clear();
-        if something && !queue.wrote(rows - counted, blocked) {
+        if something && !queue.wrote(in_hand.take(u64::MAX), blocked) {
             return Err(Failure::GivenUp);
         }
         // A `BufWriter` would keep bytes back; nothing is kept by a file or a pipe.

@@ -140,3 +140,30 @@ fn rules_that_can_not_be_followed() {
         "{broken}"
     );
 }
+
+#[test]
+fn a_rule_is_for_every_table_that_has_the_column() {
+    let all = sample::rows();
+    let mut part = (*all.table).clone();
+    part.name = "part".to_owned();
+    part.columns.retain(|column| column.name != "args");
+    let tables = [&*all.table, &part];
+    let rules = |rules: &[&str]| {
+        let redactors = Redactor::of_tables(&tables, rules)?;
+        Ok(redactors.iter().map(|r| r.rules.len()).collect::<Vec<_>>())
+    };
+    let error = |rule: &str| rules(&[rule]).map_err(|e: RedactError| e.to_string());
+    assert_eq!(rules(&["comm", "args=x"]), Ok(vec![2, 1]));
+    assert_eq!(
+        error("cmm"),
+        Err(format!(
+            "--redact: none of the tables {}, part has a column \"cmm\"",
+            all.table.name
+        ))
+    );
+    assert!(
+        error("pid")
+            .unwrap_err()
+            .contains("only text can be redacted")
+    );
+}

@@ -1,7 +1,6 @@
 //! A guest whose tables come in frames. For tests.
 
 use gadget::{Gadget, Outcome, Params, Tables, records, timers};
-use std::time::Duration;
 
 struct Frames {
     /// Calls by how many zeros end their number, counted from 1.
@@ -15,8 +14,8 @@ impl Frames {
 }
 
 impl Gadget for Frames {
-    fn init(_: Params) -> Result<Self, String> {
-        timers::every(Duration::from_millis(100))?;
+    fn init(params: Params) -> Result<Self, String> {
+        timers::every(params.interval)?;
         Ok(Self { calls: [0; 64] })
     }
 
@@ -32,9 +31,17 @@ impl Gadget for Frames {
         for (zeros, calls) in self.counted() {
             tables.live.row().zeros(zeros).calls(calls);
         }
+        // A picture also when nothing was called yet.
+        tables.live.end_frame();
+        if self.counted().next().is_some() {
+            tables.now.row().calls(self.calls.iter().sum::<u64>());
+        }
     }
 
     fn stop(&mut self, tables: &mut Tables) {
+        if !tables.totals.wants_calls() {
+            gadget::info!("nobody wants the calls");
+        }
         for (zeros, calls) in self.counted() {
             let parity = if zeros % 2 == 0 { "even" } else { "odd" };
             tables.totals.row().zeros(zeros).calls(calls).parity(parity);
