@@ -21,6 +21,7 @@ mod pattern;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod typed;
 mod vocabulary;
 
@@ -102,16 +103,7 @@ impl Filter {
     /// that `rows` does not have is null in every row.
     #[must_use]
     pub fn apply(&self, rows: &Rows) -> BooleanBuffer {
-        let mut left: Option<BooleanBuffer> = None;
-        for node in &self.conditions {
-            let taken = node.eval(rows, left.as_ref());
-            let none = taken.count_set_bits() == 0;
-            left = Some(taken);
-            if none {
-                break;
-            }
-        }
-        left.unwrap_or_else(|| BooleanBuffer::new_set(rows.len))
+        eval::all(&self.conditions, rows, None)
     }
 }
 

@@ -2,26 +2,26 @@
 
 use std::collections::HashMap;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
     UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, BinaryArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType as Arrow;
-use memchr::memmem::Finder;
 
-use super::mask::{Bits, as_long_as, children, pack, parents};
+use super::mask::{Bits, children, pack, parents};
 use super::number::{Order, Ranges};
 use super::pair::Pair;
 use super::pattern::{Network, Pattern};
+use super::texts::{each, text};
 use crate::kinds::Kind;
 use crate::kinds::words::{Whole, Words};
 use crate::schema::Rows;
 
-/// To search one text costs about as much as to search this many in a row: see [`containing`].
-const SPARSE: usize = 24;
+/// So many ranges of numbers are compared with one by one.
+const FEW: usize = 16;
 
 /// A filter as a tree whose leaves alone are negated.
 ///
@@ -45,6 +45,8 @@ pub(super) struct Leaf {
     pub(super) column: usize,
     /// Which field of each struct on the way.
     pub(super) path: Vec<usize>,
+    /// A list is on the way: it is asked of each element.
+    pub(super) listed: bool,
     pub(super) negated: bool,
     pub(super) test: Test,
 }
@@ -84,7 +86,7 @@ impl Test {
 }
 
 impl Node {
-    /// All or any of several, which are put in order.
+    /// All or any of several, which are put in order. Those that ask one column for whole numbers become one.
     pub(super) fn of(all: bool, nodes: Vec<Self>) -> Self {
         let mut flat = Vec::with_capacity(nodes.len());
         for node in nodes {
@@ -93,6 +95,7 @@ impl Node {
                 (_, node) => flat.push(node),
             }
         }
+        let mut flat = Leaf::joined(all, flat);
         if flat.len() == 1
             && let Some(one) = flat.pop()
         {
@@ -144,23 +147,15 @@ impl Node {
     /// The rows among `among` (`None`: among all) for which it is true.
     pub(super) fn eval(&self, rows: &Rows, among: Option<&BooleanBuffer>) -> BooleanBuffer {
         match self {
-            Self::All(nodes) => {
-                let mut left = among.cloned();
-                for node in nodes {
-                    let taken = node.eval(rows, left.as_ref());
-                    let none = taken.count_set_bits() == 0;
-                    left = Some(taken);
-                    if none {
-                        break;
-                    }
-                }
-                left.unwrap_or_else(|| BooleanBuffer::new_set(rows.len))
-            }
+            Self::All(nodes) => all(nodes, rows, among),
             Self::Any(nodes) => {
                 let mut taken: Option<BooleanBuffer> = None;
                 let mut left = among.cloned();
-                for node in nodes {
+                for (at, node) in nodes.iter().enumerate() {
                     let more = node.eval(rows, left.as_ref());
+                    if let Some(taken) = taken.as_ref().filter(|_| at + 1 == nodes.len()) {
+                        return taken | &more;
+                    }
                     let undecided = match left {
                         None => !&more,
                         Some(left) => &left & &!&more,
@@ -183,6 +178,21 @@ impl Node {
     }
 }
 
+/// The rows among `among` for which all of `nodes` are true.
+pub(super) fn all(nodes: &[Node], rows: &Rows, among: Option<&BooleanBuffer>) -> BooleanBuffer {
+    let Some((first, others)) = nodes.split_first() else {
+        return among.map_or_else(|| BooleanBuffer::new_set(rows.len), BooleanBuffer::clone);
+    };
+    let mut left = first.eval(rows, among);
+    for node in others {
+        if left.count_set_bits() == 0 {
+            break;
+        }
+        left = node.eval(rows, Some(&left));
+    }
+    left
+}
+
 /// What came out for each value: whether it matches, which counts where it is known.
 struct Outcome {
     matches: BooleanBuffer,
@@ -190,6 +200,61 @@ struct Outcome {
 }
 
 impl Leaf {
+    /// Those of `nodes` that ask the same column which whole number it is, as one test. Not of a list: that one element
+    /// is in both ranges is more than that one is in each.
+    fn joined(all: bool, nodes: Vec<Node>) -> Vec<Node> {
+        let mut apart: Vec<Node> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let same = match &node {
+                Node::Leaf(leaf) if leaf.numbers().is_some() => apart.iter_mut().find_map(|node| {
+                    let Node::Leaf(before) = node else {
+                        return None;
+                    };
+                    leaf.same_number(before).then_some(before)
+                }),
+                _ => None,
+            };
+            match (same, node) {
+                (Some(before), Node::Leaf(leaf)) => before.join(all, *leaf),
+                (_, node) => apart.push(node),
+            }
+        }
+        apart
+    }
+
+    /// The numbers that it takes; what is null is taken by none, negated or not.
+    fn numbers(&self) -> Option<Ranges> {
+        match &self.test {
+            Test::Whole(ranges) | Test::Time(ranges) if !self.listed => Some(if self.negated {
+                ranges.complement()
+            } else {
+                ranges.clone()
+            }),
+            _ => None,
+        }
+    }
+
+    fn same_number(&self, other: &Self) -> bool {
+        self.column == other.column
+            && self.path == other.path
+            && other.numbers().is_some()
+            && std::mem::discriminant(&self.test) == std::mem::discriminant(&other.test)
+    }
+
+    fn join(&mut self, all: bool, other: Self) {
+        let both = [self.numbers(), other.numbers()].into_iter().flatten();
+        let ranges = if all {
+            Ranges::intersection(both)
+        } else {
+            Ranges::union(both)
+        };
+        self.negated = false;
+        self.test = match self.test {
+            Test::Time(_) => Test::Time(ranges),
+            _ => Test::Whole(ranges),
+        };
+    }
+
     fn eval(&self, rows: &Rows, among: Option<&BooleanBuffer>) -> BooleanBuffer {
         let array = rows.columns.get(self.column).and_then(Option::as_ref);
         let outcome = match array {
@@ -303,12 +368,10 @@ impl Test {
                 match self {
                     Self::Whole(ranges) | Self::Time(ranges) => {
                         let (first, last) = (<$native>::MIN.into(), <$native>::MAX.into());
-                        let ranges = ranges.within(first, last, wall);
                         // In these bounds nothing is cut.
-                        let ranges: Vec<($native, $native)> = ranges
-                            .iter()
-                            .map(|(from, to)| (*from as $native, *to as $native))
-                            .collect();
+                        let mut ranges = ranges
+                            .within(first, last, wall)
+                            .map(|(from, to)| (from as $native, to as $native));
                         let one = |(from, to): ($native, $native)| {
                             if from == to {
                                 return pack(values, move |v| v == from);
@@ -316,17 +379,43 @@ impl Test {
                             let span = to.wrapping_sub(from) as $unsigned;
                             pack(values, move |v| v.wrapping_sub(from) as $unsigned <= span)
                         };
-                        match ranges.as_slice() {
-                            [] => BooleanBuffer::new_unset(values.len()),
-                            [range, more @ ..] if more.len() < 8 => more
-                                .iter()
-                                .fold(one(*range), |mask, range| &mask | &one(*range)),
-                            ranges => pack(values, |value| {
+                        let (first, second) = match (ranges.next(), ranges.next()) {
+                            (None, _) => return BooleanBuffer::new_unset(values.len()),
+                            (Some(range), None) => return one(range),
+                            (Some(first), Some(second)) => (first, second),
+                        };
+                        let ranges: Vec<_> = [first, second].into_iter().chain(ranges).collect();
+                        if ranges.len() > FEW {
+                            return pack(values, |value| {
                                 let after = ranges.partition_point(|(from, _)| *from <= value);
                                 let range = after.checked_sub(1).and_then(|i| ranges.get(i));
                                 range.is_some_and(|(_, to)| value <= *to)
-                            }),
+                            });
                         }
+                        // Four in one walk; the last one stands for those that are missing.
+                        let four = |ranges: &[($native, $native)]| {
+                            let mut four = [ranges.last().copied().unwrap_or(first); 4];
+                            four.iter_mut()
+                                .zip(ranges)
+                                .for_each(|(to, range)| *to = *range);
+                            if four.iter().all(|(from, to)| from == to) {
+                                let four = four.map(|(from, _)| from);
+                                return pack(values, move |v| {
+                                    four.iter().fold(false, |any, one| any | (v == *one))
+                                });
+                            }
+                            let four =
+                                four.map(|(from, to)| (from, to.wrapping_sub(from) as $unsigned));
+                            pack(values, move |v| {
+                                four.iter().fold(false, |any, (from, span)| {
+                                    any | (v.wrapping_sub(*from) as $unsigned <= *span)
+                                })
+                            })
+                        };
+                        let mut masks = ranges.chunks(4).map(four);
+                        let mask = masks.next();
+                        let mask = mask.unwrap_or_else(|| BooleanBuffer::new_unset(values.len()));
+                        masks.fold(mask, |mask, more| &mask | &more)
                     }
                     Self::Bits { mask, value } => {
                         // A number is as wide as its type: what it does not have is not set.
@@ -441,98 +530,6 @@ fn shown<T: Copy + Eq + std::hash::Hash>(
             .set_indices()
             .filter_map(|row| values.get(row).map(|value| (row, *value)))
             .for_each(|(row, value)| test(row, value)),
-    }
-    bits.finish()
-}
-
-fn text(array: &BinaryArray, pattern: &Pattern, among: Option<&BooleanBuffer>) -> BooleanBuffer {
-    // One loop for each, so that the test is part of it.
-    match pattern {
-        Pattern::Equal(want) => {
-            // Lengths are compared many at a time, and few texts are left.
-            let fits = as_long_as(want.len(), array.value_offsets());
-            let fits = match among {
-                Some(among) => &fits & among,
-                None => fits,
-            };
-            each(array, Some(&fits), |text| text == want.as_slice())
-        }
-        Pattern::Prefix(start) => each(array, among, |text| text.starts_with(start)),
-        Pattern::Suffix(end) => each(array, among, |text| text.ends_with(end)),
-        Pattern::Contains(finder) => match among {
-            Some(rows) if rows.count_set_bits() < array.len() / SPARSE => {
-                each(array, among, |text| finder.find(text).is_some())
-            }
-            _ => containing(array, finder),
-        },
-        Pattern::Pieces(pieces) => each(array, among, |text| pieces.matches(text)),
-        Pattern::Regex(regex) => each(array, among, |text| regex.is_match(text)),
-        pattern => each(array, among, |text| pattern.matches(text)),
-    }
-}
-
-fn each(
-    array: &BinaryArray,
-    among: Option<&BooleanBuffer>,
-    test: impl Fn(&[u8]) -> bool,
-) -> BooleanBuffer {
-    let offsets = array.value_offsets();
-    let data = array.value_data();
-    let ends = offsets.get(1..).unwrap_or_default();
-    let value = |from: i32, to: i32| data.get(from as usize..to as usize).unwrap_or_default();
-    let mut bits = Bits::clear(array.len());
-    match among {
-        None => {
-            for (row, (from, to)) in offsets.iter().zip(ends).enumerate() {
-                if test(value(*from, *to)) {
-                    bits.set(row);
-                }
-            }
-        }
-        Some(among) => {
-            for row in among.set_indices() {
-                if let (Some(from), Some(to)) = (offsets.get(row), ends.get(row))
-                    && test(value(*from, *to))
-                {
-                    bits.set(row);
-                }
-            }
-        }
-    }
-    bits.finish()
-}
-
-/// Values that contain a text: all of them are searched as the one text that they are in memory,
-/// and what is found across an end is not counted. To start a search costs more than to search
-/// a short text.
-fn containing(array: &BinaryArray, finder: &Finder<'_>) -> BooleanBuffer {
-    let len = finder.needle().len();
-    if len == 0 {
-        return BooleanBuffer::new_set(array.len());
-    }
-    let offsets = array.value_offsets();
-    let data = array.value_data();
-    let ends = offsets.get(1..).unwrap_or_default();
-    let mut at = offsets.first().map_or(0, |first| *first as usize);
-    let last = ends.last().map_or(at, |last| *last as usize);
-    let mut bits = Bits::clear(array.len());
-    let mut rows = ends.iter().map(|end| *end as usize).enumerate();
-    let mut current = rows.next();
-    while let Some(hit) = data.get(at..last).and_then(|rest| finder.find(rest)) {
-        let hit = at + hit;
-        let (row, end) = loop {
-            match current {
-                Some((row, end)) if hit < end => break (row, end),
-                Some(_) => current = rows.next(),
-                None => return bits.finish(),
-            }
-        };
-        if hit + len <= end {
-            bits.set(row);
-            at = end;
-        } else {
-            at = hit + 1;
-        }
     }
     bits.finish()
 }

@@ -68,13 +68,37 @@ impl Ranges {
         Self::new(all.into_iter().flat_map(|ranges| ranges.0).collect())
     }
 
+    /// All other numbers.
+    pub(super) fn complement(&self) -> Self {
+        let mut gaps = Vec::with_capacity(self.0.len() + 1);
+        let mut from = Some(i128::MIN);
+        for (first, last) in &self.0 {
+            if let Some(from) = from.filter(|from| from < first) {
+                gaps.push((from, first - 1));
+            }
+            from = last.checked_add(1);
+        }
+        gaps.extend(from.map(|from| (from, i128::MAX)));
+        Self(gaps)
+    }
+
+    /// The numbers that are in all of them.
+    pub(super) fn intersection(all: impl IntoIterator<Item = Self>) -> Self {
+        Self::union(all.into_iter().map(|ranges| ranges.complement())).complement()
+    }
+
     /// The parts within `first..=last`, every number moved by `by` before.
-    pub(super) fn within(&self, first: i128, last: i128, by: i128) -> Vec<(i128, i128)> {
-        let moved = self.0.iter().map(|(from, to)| {
+    pub(super) fn within(
+        &self,
+        first: i128,
+        last: i128,
+        by: i128,
+    ) -> impl Iterator<Item = (i128, i128)> {
+        let moved = self.0.iter().map(move |(from, to)| {
             let from = from.saturating_add(by).max(first);
             (from, to.saturating_add(by).min(last))
         });
-        moved.filter(|(from, to)| from <= to).collect()
+        moved.filter(|(from, to)| from <= to)
     }
 }
 
@@ -411,13 +435,21 @@ mod tests {
     #[test]
     fn fractions_compare_exactly() {
         let half = exact("2.5", Units::None, false).unwrap();
-        let ranges = |order| Ranges::of(order, half).within(-10, 10, 0);
+        let ranges = |order| {
+            Ranges::of(order, half)
+                .within(-10, 10, 0)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(ranges(Order::Equal), []);
         assert_eq!(ranges(Order::Less), [(-10, 2)]);
         assert_eq!(ranges(Order::LessOrEqual), [(-10, 2)]);
         assert_eq!(ranges(Order::Greater), [(3, 10)]);
         assert_eq!(ranges(Order::GreaterOrEqual), [(3, 10)]);
-        let two = |order| Ranges::of(order, Exact::whole(2)).within(-10, 10, 0);
+        let two = |order| {
+            Ranges::of(order, Exact::whole(2))
+                .within(-10, 10, 0)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(two(Order::Equal), [(2, 2)]);
         assert_eq!(two(Order::Less), [(-10, 1)]);
         assert_eq!(two(Order::LessOrEqual), [(-10, 2)]);
@@ -425,14 +457,39 @@ mod tests {
         assert_eq!(two(Order::GreaterOrEqual), [(2, 10)]);
         let minus = exact("-2.5", Units::None, false).unwrap();
         assert_eq!(
-            Ranges::of(Order::Less, minus).within(-10, 10, 0),
+            Ranges::of(Order::Less, minus)
+                .within(-10, 10, 0)
+                .collect::<Vec<_>>(),
             [(-10, -3)]
         );
         assert_eq!(
-            Ranges::new(vec![(5, 6), (1, 2), (3, 3), (9, 8), (6, 9)]).within(0, 8, 0),
+            Ranges::new(vec![(5, 6), (1, 2), (3, 3), (9, 8), (6, 9)])
+                .within(0, 8, 0)
+                .collect::<Vec<_>>(),
             [(1, 3), (5, 8)]
         );
-        assert_eq!(Ranges::one(5).within(0, 10, -6), []);
+        assert_eq!(Ranges::one(5).within(0, 10, -6).next(), None);
+    }
+
+    #[test]
+    fn ranges_are_sets() {
+        const LEAST: i128 = i128::MIN;
+        const MOST: i128 = i128::MAX;
+        let set = |ranges: &[(i128, i128)]| Ranges::new(ranges.to_vec());
+        for (ranges, rest) in [
+            (&[][..], &[(LEAST, MOST)][..]),
+            (&[(LEAST, 3), (5, 5)], &[(4, 4), (6, MOST)]),
+            (&[(1, 2), (7, MOST)], &[(LEAST, 0), (3, 6)]),
+        ] {
+            assert_eq!(set(ranges).complement(), set(rest));
+            assert_eq!(set(rest).complement(), set(ranges));
+        }
+        let both = Ranges::intersection([set(&[(1, 5), (8, 9)]), set(&[(4, 8)])]);
+        assert_eq!(both, set(&[(4, 5), (8, 8)]));
+        assert_eq!(
+            Ranges::intersection([set(&[(1, 2)]), set(&[(3, 4)])]),
+            set(&[])
+        );
     }
 
     #[test]

@@ -115,6 +115,7 @@ impl<'a> Target<'a> {
         Node::Leaf(Box::new(Leaf {
             column: self.column,
             path: self.path.clone(),
+            listed: self.listed,
             negated: false,
             test,
         }))

@@ -451,3 +451,104 @@ fn columns_are_compared_where_no_value_is_meant() {
     let rows = Rows::new(table, vec![Some(x), None], 2, 0).unwrap();
     assert_eq!(filter.apply(&rows).count_set_bits(), 0);
 }
+
+#[test]
+fn what_is_asked_of_one_number_twice_is_asked_once() {
+    let parsed = |data_type, filter: &str| {
+        let table = table(&[("x", data_type, Kind::None), ("y", data_type, Kind::None)]);
+        format!("{:?}", Filter::parse(filter, &table, &words()).unwrap())
+    };
+    let leaves = |text: &str| text.matches("Leaf {").count();
+    for filter in [
+        "x > 1 and x < 9",
+        "x == 1 or x > 5 and x != 7",
+        "not (x > 3 or x in (1, 2))",
+    ] {
+        assert_eq!(leaves(&parsed("u32", filter)), 1, "{filter}");
+    }
+    // Another column, another test, or any element of a list.
+    assert_eq!(leaves(&parsed("u32", "x > 1 and y < 9")), 2);
+    assert_eq!(leaves(&parsed("u32", "x > 1 and x is not null")), 2);
+    assert_eq!(leaves(&parsed("list<u32>", "x has 1 and x has 2")), 2);
+    let taken = |filter| {
+        let values: UInt32Array = (0..400_u32)
+            .map(|i| (i % 10 != 4).then_some(i % 10))
+            .collect();
+        let mut taken = among("u32", Kind::None, array(values), filter);
+        assert_eq!(taken.len() % 40, 0, "{filter}");
+        taken.truncate(taken.len() / 40);
+        taken
+    };
+    assert_eq!(taken("x > 1 and x < 6"), [2, 3, 5]);
+    assert_eq!(taken("x < 2 or x == 4 or x > 7"), [0, 1, 8, 9]);
+    assert_eq!(taken("not (x < 2 or x == 5 or x > 7)"), [2, 3, 6, 7]);
+    assert_eq!(taken("x != 5 and x > 3 and x not in (8, 9)"), [6, 7]);
+    assert_eq!(taken("x in (0, 2, 5, 7, 9)"), [0, 2, 5, 7, 9]);
+    assert_eq!(
+        taken("x <= 1 or x == 3 or x == 5 or x == 7 or x == 9"),
+        [0, 1, 3, 5, 7, 9]
+    );
+    assert!(taken("x > 5 and x < 3").is_empty());
+}
+
+#[test]
+fn one_of_several_texts() {
+    let all = [
+        "",
+        "a",
+        "ab",
+        "abcdefgh",
+        "abcdefgi",
+        "abcdefghi",
+        "abcdefghj",
+        "bash",
+        "base",
+        "abcdefghijklmnop",
+    ];
+    // The last ones have no eight bytes behind them.
+    let values: Vec<&str> = (0..130)
+        .map(|i| all[i * 7 % 10])
+        .chain(["", "sh"])
+        .collect();
+    for filter in [
+        vec!["bash"],
+        vec!["sh"],
+        vec![""],
+        vec!["abcdefgh"],
+        vec!["abcdefghj"],
+        vec!["", "sh", "a", "base"],
+        vec!["abcdefghi", "abcdefgi", "abcdefghijklmnop", "x"],
+        vec![
+            "",
+            "a",
+            "ab",
+            "abc",
+            "bash",
+            "abcde",
+            "abcdefgh",
+            "abcdefghj",
+        ],
+    ] {
+        let list: Vec<String> = filter.iter().map(|text| format!("{text:?}")).collect();
+        let text = format!("x in ({})", list.join(", "));
+        let want: Vec<usize> = (0..values.len())
+            .filter(|i| filter.contains(&values[*i]))
+            .collect();
+        let array = array(BinaryArray::from_iter_values(&values));
+        assert_eq!(
+            among("text", Kind::None, Arc::clone(&array), &text),
+            want,
+            "{text}"
+        );
+        let sliced: Vec<usize> = want
+            .iter()
+            .filter(|i| (3..70).contains(*i))
+            .map(|i| i - 3)
+            .collect();
+        assert_eq!(
+            among("text", Kind::None, array.slice(3, 67), &text),
+            sliced,
+            "{text}"
+        );
+    }
+}
