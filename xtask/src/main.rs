@@ -75,6 +75,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
             setup::build_tools(&place)?;
             if has("--bench") {
                 setup::bench_tools()?;
+                setup::readers(&place)?;
             }
             if has("--check") {
                 setup::cargo_deny(&place)?;

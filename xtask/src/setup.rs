@@ -28,7 +28,8 @@ const CARGO_DENY: &str = "0.20.2";
 /// What builds the fuzz targets.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// What reads our Arrow streams and Parquet files in tests; pinned, because what they print is compared.
+/// What reads our Arrow streams and Parquet files in tests, and what filters are measured against; pinned, because what
+/// they print and take is compared.
 const READERS: [(&str, &str); 3] = [
     ("duckdb", "2.0.0"),
     ("polars", "2.1.0"),

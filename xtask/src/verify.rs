@@ -88,6 +88,7 @@ pub fn bench(place: &Place, quick: bool) -> Result<()> {
     let ig = build::release(place)?;
     build::bundles(place)?;
     let native = build::bench_guest(place)?;
+    let python = setup::readers(place)?;
     run(cargo().args(["build", "--locked", "--release", "--package", "ig-bench"]))?;
     let mut bench = as_root("env")?;
     bench
@@ -97,6 +98,7 @@ pub fn bench(place: &Place, quick: bool) -> Result<()> {
             place.target.join("gadgets").display()
         ))
         .arg(format!("IG_BENCH_NATIVE={}", native.display()))
+        .arg(format!("IG_PYTHON={}", python.display()))
         .arg(format!(
             "IG_BENCH_JSON={}",
             place.target.join("bench.json").display()

@@ -133,7 +133,7 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
             name: "boundary.empty-call",
             value: empty,
             unit: "ns",
-            against: "",
+            against: "".into(),
             baseline: None,
             goal: None,
             at_least: false,

@@ -1,6 +1,7 @@
 //! What a bench found, as a table and as JSON.
 
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// One figure with what it is measured against.
 #[derive(Clone, Debug)]
@@ -12,7 +13,7 @@ pub struct Figure {
     /// The unit of both.
     pub unit: &'static str,
     /// What it is measured against, in words.
-    pub against: &'static str,
+    pub against: Cow<'static, str>,
     /// What was measured of that; none where the goal is a number.
     pub baseline: Option<f64>,
     /// The goal: the ratio, or the value where there is no baseline, is at most this; at least, if `at_least`.
@@ -27,7 +28,7 @@ impl Figure {
         name: &'static str,
         unit: &'static str,
         value: f64,
-        against: &'static str,
+        against: impl Into<Cow<'static, str>>,
         baseline: f64,
         goal: f64,
     ) -> Self {
@@ -35,7 +36,7 @@ impl Figure {
             name,
             value,
             unit,
-            against,
+            against: against.into(),
             baseline: Some(baseline),
             goal: Some(goal),
             at_least: false,
@@ -48,7 +49,7 @@ impl Figure {
             name,
             value,
             unit,
-            against: "",
+            against: "".into(),
             baseline: None,
             goal: Some(goal),
             at_least: false,

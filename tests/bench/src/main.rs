@@ -8,6 +8,7 @@ mod boundary;
 mod decode;
 mod end_to_end;
 mod figures;
+mod filter;
 mod guest;
 mod host;
 mod native;
@@ -23,12 +24,13 @@ use std::path::PathBuf;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 8] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
     ("decode", decode::run),
     ("write", write::run),
+    ("filter", filter::run),
     ("ring", ring::run),
     ("end-to-end", end_to_end::run),
 ];

@@ -16,6 +16,8 @@ pub struct Setup {
     pub gadgets: PathBuf,
     /// The guest of the gadget `row`, as a library of this machine.
     pub native: PathBuf,
+    /// A Python with Polars and DuckDB.
+    pub python: PathBuf,
     /// What the benches build.
     pub built: tempfile::TempDir,
 }
@@ -31,6 +33,7 @@ impl Setup {
             ig: path("IG_BIN", "target/release/ig"),
             gadgets: path("IG_GADGETS", "target/gadgets"),
             native: path("IG_BENCH_NATIVE", "target/row/release/librow.so"),
+            python: path("IG_PYTHON", "target/tools/readers/bin/python3"),
             built: tempfile::tempdir().context("a folder for what the benches build")?,
         };
         if !setup.ig.is_file() {
