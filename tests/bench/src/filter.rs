@@ -251,7 +251,7 @@ impl Drop for Others {
 /// Writes them as the program would: `-o arrow`.
 fn write(table: &Table, batches: &[Rows], file: &Path) -> Result<()> {
     let selected: Vec<usize> = (0..table.columns.len()).collect();
-    let mut writer = ArrowStreamWriter::new(table, &selected);
+    let mut writer = ArrowStreamWriter::new(table, &selected, false);
     let mut out = Vec::new();
     writer.begin(&mut out)?;
     for rows in batches {
