@@ -38,7 +38,7 @@ fn function(address: u64) -> String {
 
 #[test]
 fn a_stack_of_the_kernel_is_shown_as_functions_and_one_of_a_process_as_addresses() {
-    let rows = run(&["-o", "json"]).rows();
+    let rows = run(&["--table", "calls", "-o", "json"]).rows();
     assert!(!rows.is_empty());
     for row in &rows {
         let (words, numbers) = (list(row, "kernel"), list(row, "kernel_raw"));
@@ -62,6 +62,8 @@ fn a_stack_of_the_kernel_is_shown_as_functions_and_one_of_a_process_as_addresses
 #[test]
 fn a_stack_is_one_cell_and_can_be_filtered() {
     let finished = run(&[
+        "--table",
+        "calls",
         "--fields",
         "kernel",
         "--filter",
@@ -75,7 +77,8 @@ fn a_stack_is_one_cell_and_can_be_filtered() {
     for frame in frames {
         assert!(frame.contains("+0x"), "{line}");
     }
-    let finished = run(&["--filter", "kernel ~ '^no_such_function'", "-o", "json"]);
+    let nothing = "kernel ~ '^no_such_function'";
+    let finished = run(&["--table", "calls", "--filter", nothing, "-o", "json"]);
     assert_eq!(finished.rows(), Vec::<Value>::new());
 }
 
