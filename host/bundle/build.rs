@@ -10,6 +10,7 @@ fn main() -> io::Result<()> {
         ("WIT", "wit", "wit"),
         ("HEADERS", "ebpf/include", "h"),
         ("RUST_SDK", "guest-sdk/rust", "rs toml"),
+        ("PYTHON_SDK", "guest-sdk/python", "py typed"),
     ];
     let mut text = String::new();
     for (name, folder, extensions) in folders {

@@ -2,6 +2,8 @@
 
 use super::BuildError;
 use super::generate::Generated;
+use crate::component::Component;
+use crate::manifest::Manifest;
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::{Resolve, SourceMap, WorldId};
 
@@ -54,6 +56,18 @@ pub(super) fn encode(module: &[u8], wit: &[Generated]) -> Result<Vec<u8>, BuildE
     encoder
         .encode()
         .map_err(|error| failed(format!("{error:#}")))
+}
+
+/// Checks a component that was not encoded here: it asks for no more than its world holds, and gives what it must.
+///
+/// # Errors
+///
+/// It is no component, or another one.
+pub(super) fn check(bytes: &[u8], manifest: &Manifest) -> Result<(), BuildError> {
+    let checked = Component::parse(bytes).and_then(|component| component.check(manifest));
+    checked.map_err(|error| BuildError::Component {
+        cause: error.to_string(),
+    })
 }
 
 #[cfg(test)]

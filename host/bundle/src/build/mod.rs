@@ -25,6 +25,7 @@ use crate::manifest::{self, Manifest, ManifestError};
 use crate::oci::{Arch, BundleError, Contents, TOOLCHAIN_ANNOTATION_PREFIX};
 use folder::Folder;
 use generate::GenerateError;
+use guest::Made;
 use ig_object::{Object, ObjectError};
 use std::fmt;
 use std::fs;
@@ -133,6 +134,18 @@ pub enum BuildError {
         status: String,
         /// What it wrote, with file and line.
         output: String,
+    },
+    /// A folder has a guest in each of two languages.
+    #[error(
+        "{folder}: holds {one} and {other}, and a gadget has one guest in one language; remove one of them"
+    )]
+    Languages {
+        /// The gadget's folder.
+        folder: PathBuf,
+        /// The file of one language.
+        one: &'static str,
+        /// The file of the other.
+        other: &'static str,
     },
     /// Cargo built the guest, but no module came of it.
     #[error(
@@ -324,21 +337,31 @@ fn make(
     let parsed = parsed.collect::<Result<Vec<_>, BuildError>>()?;
     let mut toolchain = vec![compiler];
     let started = Instant::now();
-    let component = match Language::of(dir) {
+    let component = match Language::of(dir)? {
         Some(language) => {
             same_layouts(&manifest, &parsed)?;
             let object = parsed.first().map(|(_, object)| object);
+            let (part, generate): (_, fn(&_, &_) -> _) = match language {
+                Language::Rust => ("rust", generate::rust),
+                Language::Python => ("python", generate::python),
+            };
             let sources = object
-                .map(|object| generate::rust(&manifest, object))
+                .map(|object| generate(&manifest, object))
                 .transpose()?
                 .unwrap_or_default();
             let wit = generate::wit(&manifest);
             folder.generate("wit", &wit)?;
-            folder.generate("rust", &sources)?;
+            folder.generate(part, &sources)?;
             progress("compiling the guest");
-            let core = guest::compile(dir, language)?;
-            toolchain.push(core.compiler);
-            Some(component::encode(&core.module, &wit)?)
+            let (component, compiler) = match guest::compile(dir, language)? {
+                Made::Core(core) => (component::encode(&core.module, &wit)?, core.compiler),
+                Made::Finished(made) => {
+                    component::check(&made.component, &manifest)?;
+                    (made.component, made.compiler)
+                }
+            };
+            toolchain.push(compiler);
+            Some(component)
         }
         None => {
             manifest.check_without_guest()?;

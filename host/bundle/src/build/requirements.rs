@@ -17,7 +17,7 @@ pub struct Requirement {
 
 /// Looks for everything that building takes, as the user who runs this and outside of any gadget's folder.
 #[must_use]
-pub fn requirements() -> [Requirement; 3] {
+pub fn requirements() -> [Requirement; 4] {
     let clang = toolchain::clang();
     let headers = match &clang {
         Ok(clang) => headers(clang),
@@ -44,6 +44,11 @@ pub fn requirements() -> [Requirement; 3] {
             name: "guest-toolchain",
             purpose: "`ig image build` compiles guests with it (under sudo: with the calling user's)",
             found: told(guest::installed()),
+        },
+        Requirement {
+            name: "guest-toolchain-python",
+            purpose: "`ig image build` makes guests of Python with it (under sudo: with the calling user's)",
+            found: told(guest::python_installed()),
         },
     ]
 }
@@ -97,7 +102,7 @@ mod tests {
 
     #[test]
     fn what_builds_our_own_gadgets_is_found() {
-        let [clang, headers, _] = requirements();
+        let [clang, headers, ..] = requirements();
         assert!(
             clang.found.as_ref().is_ok_and(|v| v.contains("clang")),
             "{clang:?}"

@@ -1,9 +1,12 @@
 //! What is generated for one gadget, so that nothing is declared twice: its world, its headers, and what its guest is
 //! written with, one module a language.
 
+mod python;
+mod record;
 mod rust;
 mod world;
 
+pub use python::{ENTRY as PYTHON_ENTRY, python};
 pub use rust::rust;
 pub use world::{contract_version, world};
 

@@ -2,13 +2,11 @@
 
 use super::names::{Taken, document, type_name};
 use super::records::{Records, plain};
+use crate::build::generate::record::PER_CPU;
 use crate::manifest::{Access, Manifest};
 use ig_object::btf::{Kind, TypeId};
 use ig_object::{Map, Object};
 use std::fmt::Write as _;
-
-/// Map types whose value is all CPUs' (`include/uapi/linux/bpf.h`): per-CPU hash, array, LRU hash, cgroup storage.
-const PER_CPU: &[u32] = &[5, 6, 10, 21];
 
 /// A key or value: a number, or bytes.
 enum Shape {

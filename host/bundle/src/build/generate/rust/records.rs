@@ -4,6 +4,7 @@
 //! compiled for the guest: `long` and pointers are smaller there.
 
 use super::names::{Taken, document, identifier, type_name};
+use crate::build::generate::record::{Extent, extent};
 use ig_object::btf::{Element, Field, FieldType, Layout};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,40 +26,6 @@ pub(super) struct Records {
     nested: Vec<(Layout, String)>,
     /// Views of whole records, by the struct's name.
     whole: BTreeMap<String, String>,
-}
-
-/// How much of a record is always there.
-struct Extent {
-    /// In bytes.
-    fixed: u32,
-    /// The name of the array behind it, which a record may cut short.
-    tail: Option<String>,
-}
-
-/// An array that stands last may be written in part: what is before it is the fixed part.
-fn extent(layout: &Layout) -> Extent {
-    let last = layout.fields.iter().max_by_key(|field| field.bit_offset);
-    match last {
-        Some(Field {
-            name,
-            bit_offset,
-            ty: FieldType::Array { element, len },
-            ..
-        }) if !name.is_empty() && readable(element) && (*len == 0 || matches!(element.size, 1)) => {
-            Extent {
-                fixed: bit_offset / 8,
-                tail: Some(name.clone()),
-            }
-        }
-        _ => Extent {
-            fixed: layout.size,
-            tail: None,
-        },
-    }
-}
-
-fn readable(element: &Element) -> bool {
-    element.size > 0 && !matches!(element.ty, FieldType::Unknown | FieldType::Array { .. })
 }
 
 /// The Rust type of a number.

@@ -1,0 +1,25 @@
+"""Parameters: what the user set, or the manifest's defaults, as the host's canonical text."""
+
+from __future__ import annotations
+
+from . import host
+
+
+def text(index: int) -> str:
+    """The value of a parameter of type ``text``."""
+    return host.param(index)
+
+
+def boolean(index: int) -> bool:
+    """The value of a parameter of type ``bool``."""
+    return host.param(index) == "true"
+
+
+def integer(index: int) -> int:
+    """The value of a parameter of type ``i64`` or ``u64``."""
+    return int(host.param(index) or 0)
+
+
+def number(index: int) -> float:
+    """The value of a parameter of type ``f64``."""
+    return float(host.param(index) or 0)
