@@ -22,7 +22,7 @@ use ig_table::output::{Output, Outputs, QueueLimits, ShownTable};
 use ig_table::redact::Redactor;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// How a run ended.
@@ -44,6 +44,8 @@ const STOP: u64 = 0;
 const BUSY_GRACE: Duration = Duration::from_millis(100);
 /// A command that got the same Ctrl-C is given this long to end by itself.
 const COMMAND_GRACE: Duration = Duration::from_millis(200);
+/// When compiling the guest takes longer than this, the user is told what is going on.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a gadget until something ends it.
 ///
@@ -98,16 +100,30 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
 
     // Neither waits for the other: the guest's machine code and the kernel's verifier.
     let (guest, loaded) = std::thread::scope(|scope| {
+        let (ready, compiling) = mpsc::channel();
+        let began = Instant::now();
+        let kept = cache.is_some();
         let program = bundle.component.as_deref().map(|component| {
             scope.spawn(move || {
                 let sandbox = Sandbox::new(SandboxOptions {
                     cache,
                     ..SandboxOptions::default()
                 })?;
-                sandbox.load(component)
+                let program = sandbox.load(component);
+                // Nobody may be waiting any more.
+                let _ = ready.send(());
+                program
             })
         });
         let loaded = load(&bundle.object, &object, &plan, ring_size);
+        let patience = PATIENCE.saturating_sub(began.elapsed());
+        if program.is_some() && lasts(&compiling, patience) {
+            say(if kept {
+                "compiling the guest, once: what comes of it is kept for later runs"
+            } else {
+                "compiling the guest"
+            });
+        }
         (program.map(std::thread::ScopedJoinHandle::join), loaded)
     });
     let mut loaded = loaded?;
@@ -252,6 +268,11 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     };
     let ended = live.serve();
     finish(ended, loaded, running, &bundle, &sources, start, &say)
+}
+
+/// Whether what ends with a message, or without one when it fails, takes longer than `patience`.
+fn lasts(end: &mpsc::Receiver<()>, patience: Duration) -> bool {
+    end.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout)
 }
 
 /// Starts the outputs. Files are opened here, before anything is attached.
@@ -623,4 +644,19 @@ fn count(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lasts_is_worth_a_word() {
+        let (ready, end) = mpsc::channel();
+        assert!(lasts(&end, Duration::ZERO));
+        ready.send(()).unwrap();
+        assert!(!lasts(&end, Duration::ZERO));
+        drop(ready);
+        assert!(!lasts(&end, Duration::ZERO), "it failed");
+    }
 }
