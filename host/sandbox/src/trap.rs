@@ -200,6 +200,10 @@ fn names(error: &wasmtime::Error) -> Vec<String> {
 
 /// The innermost function that the author wrote, or at least the innermost one.
 fn place(backtrace: &[String]) -> Option<&str> {
+    // Made by componentize-py, whose functions say nothing about the author's: those are in the log.
+    if backtrace.iter().any(|name| name == "wit_dylib_export_call") {
+        return Some("the guest's interpreter");
+    }
     const LIBRARY: [&str; 9] = [
         "core::", "alloc::", "std::", "rust_", "__rust", "__rg_", "rustc_", "panic_", "abort",
     ];
@@ -245,6 +249,8 @@ mod tests {
         assert_eq!(place(&frames), Some("trace_exec::arguments"));
         assert_eq!(place(&frames[..2]), Some("__rustc::rust_begin_unwind"));
         assert_eq!(place(&[]), None);
+        let python = ["_PyEval_EvalFrameDefault", "wit_dylib_export_call"].map(String::from);
+        assert_eq!(place(&python), Some("the guest's interpreter"));
     }
 
     #[test]
