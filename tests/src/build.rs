@@ -51,6 +51,11 @@ pub fn build(dir: &Path, out: &Path) -> Output {
 fn command(dir: &Path, out: &Path) -> Command {
     let mut command = Command::new(ig());
     command.args(["image", "build"]).arg(dir).arg("-o").arg(out);
+    // Where xtask puts what makes guests of Python.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let tools = sources::target().join("tools/python/bin");
+    let folders = std::iter::once(tools).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(folders).expect("a PATH"));
     // Of the build that runs this test, not of the one that it starts.
     for name in [
         "CARGO_MANIFEST_DIR",

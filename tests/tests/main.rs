@@ -34,6 +34,8 @@ mod stacks;
 #[cfg(test)]
 mod trace_exec;
 #[cfg(test)]
+mod trace_exec_py;
+#[cfg(test)]
 mod trace_open;
 #[cfg(test)]
 mod trace_signal;

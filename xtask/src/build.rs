@@ -1,5 +1,6 @@
 //! The release program, the bundles of the example gadgets, and what the benches measure.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -7,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{cargo, run};
 use crate::place::Place;
+use crate::setup;
 
 /// Builds `ig` with the release profile.
 pub fn release(place: &Place) -> Result<PathBuf> {
@@ -39,8 +41,18 @@ pub fn bundle(place: &Place, folder: &Path) -> Result<PathBuf> {
         .arg(shown)
         .arg("-o")
         .arg(&out);
+    if folder.join("guest.py").is_file() {
+        build.env("PATH", with_python_guests(place)?);
+    }
     run(&mut build)?;
     Ok(out)
+}
+
+/// PATH with what makes guests of Python in front.
+fn with_python_guests(place: &Place) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(setup::componentize(place)?).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).context("the target folder's name can't stand in PATH")
 }
 
 /// Builds every example gadget.

@@ -19,7 +19,7 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  setup [--bench] [--check]  install what is missing (apt-get, rustup); --bench: also what the
+  setup [--bench] [--check]  install what is missing (apt-get, rustup, pip); --bench: also what the
                              benches compare with; --check: also the pinned cargo-deny
   demo                       set up, build, and run trace_exec live over a few commands
   test [--full] [-- ARGS]    set up, build, and run every test, those that need root too
@@ -73,6 +73,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
     match command.as_str() {
         "setup" => {
             setup::build_tools(&place)?;
+            setup::componentize(&place)?;
             if has("--bench") {
                 setup::bench_tools()?;
                 setup::readers(&place)?;

@@ -1,6 +1,6 @@
 //! What a fresh Debian 12 or 13 or Ubuntu 24.04 machine lacks, and how it gets it.
 //!
-//! Only apt and rustup are used; what is there already is left as it is. Downloads are bounded in
+//! Only apt, rustup and, in environments of their own, pip are used; what is there already is left as it is. Downloads are bounded in
 //! time and tried again, because a mirror that hangs must not hang a build.
 
 use std::path::{Path, PathBuf};
@@ -35,6 +35,9 @@ const READERS: [(&str, &str); 3] = [
     ("polars", "2.1.0"),
     ("pyarrow", "26.0.1"),
 ];
+
+/// What makes guests of Python; `ig image build` takes this version and no other.
+const COMPONENTIZE_PY: (&str, &str) = ("componentize-py", "0.25.1");
 
 /// Seconds: one refresh of apt's lists, one download, one installation.
 const UPDATE_SECONDS: u32 = 300;
@@ -108,9 +111,23 @@ pub fn bench_tools() -> Result<()> {
 
 /// A Python with what reads our Arrow and Parquet, in `target/tools`; gives the program to call.
 pub fn readers(place: &Place) -> Result<PathBuf> {
-    let folder = place.target.join("tools/readers");
+    environment(&place.target.join("tools/readers"), &READERS)
+}
+
+/// What makes guests of Python, in `target/tools`; gives the folder with its program.
+pub fn componentize(place: &Place) -> Result<PathBuf> {
+    let folder = place.target.join("tools/python");
+    environment(&folder, &[COMPONENTIZE_PY])?;
+    Ok(folder.join("bin"))
+}
+
+/// A Python environment with these packages; gives its Python.
+fn environment(folder: &Path, packages: &[(&str, &str)]) -> Result<PathBuf> {
     let python = folder.join("bin/python3");
-    let wanted = READERS.map(|(name, version)| format!("{name}=={version}"));
+    let wanted: Vec<String> = packages
+        .iter()
+        .map(|(name, version)| format!("{name}=={version}"))
+        .collect();
     let there = || {
         let listed = answer(Command::new(&python).args(["-m", "pip", "freeze", "--local"]));
         listed.is_some_and(|text| {
@@ -128,7 +145,7 @@ pub fn readers(place: &Place) -> Result<PathBuf> {
     }
     run(bounded(INSTALL_SECONDS, "python3")
         .args(["-m", "venv", "--clear"])
-        .arg(&folder))?;
+        .arg(folder))?;
     tried(3, "pip install", || {
         run(bounded(DOWNLOAD_SECONDS, &python)
             .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
