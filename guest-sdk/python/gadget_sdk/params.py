@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from . import host
 
 
@@ -23,3 +25,8 @@ def integer(index: int) -> int:
 def number(index: int) -> float:
     """The value of a parameter of type ``f64``."""
     return float(host.param(index) or 0)
+
+
+def duration(index: int) -> timedelta:
+    """The value of a parameter of type ``duration``, to the microsecond."""
+    return timedelta(microseconds=int(host.param(index) or 0) // 1000)

@@ -80,6 +80,7 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     about.push_str("\nDerive one class from `Gadget` in `guest.py`.");
     let Params {
         text: params,
+        timedelta,
         builtins,
     } = params(manifest);
     format!(
@@ -88,7 +89,7 @@ from __future__ import annotations
 
 {builtins}from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+{timedelta}from typing import ClassVar
 
 from gadget_sdk import {sdk}
 from gadget_sdk import params as _params
@@ -144,6 +145,7 @@ component.begin(gadget, guest)
 
 struct Params {
     text: String,
+    timedelta: &'static str,
     builtins: &'static str,
 }
 
@@ -151,6 +153,7 @@ fn params(manifest: &Manifest) -> Params {
     let mut names = String::new();
     let mut fields = String::new();
     let mut read = String::new();
+    let mut timedelta = "";
     let params = manifest.params.iter().enumerate();
     let params: Vec<_> = params
         .filter(|(_, param)| param.to == ParamTarget::Guest)
@@ -167,6 +170,14 @@ fn params(manifest: &Manifest) -> Params {
             ParamType::I64 | ParamType::U64 => ("int", "integer"),
             ParamType::F64 => ("float", "number"),
             ParamType::Text => ("str", "text"),
+            ParamType::Duration => ("timedelta", "duration"),
+        };
+        // Nothing that a parameter can be called.
+        let prefix = if kind == "timedelta" {
+            timedelta = "from datetime import timedelta\n";
+            ""
+        } else {
+            prefix
         };
         let _ = write!(
             fields,
@@ -195,6 +206,7 @@ class Params:
     );
     Params {
         text,
+        timedelta,
         builtins: if prefix.is_empty() {
             ""
         } else {

@@ -66,7 +66,7 @@ tables:
       - {name: pid, field: proc.pid}
       - {name: words, type: list<text>, description: What was said}
       - {name: record, type: u8}
-params: [{name: lowest-fd, type: i64, description: Lowest descriptor}]
+params: [{name: lowest-fd, type: i64, description: Lowest descriptor}, {name: wait, type: duration}]
 guest: {timers: true}
 ";
 
@@ -88,7 +88,9 @@ guest: {timers: true}
             "    def open(self, record: records.Event, tables: Tables, /) -> Outcome:\n",
             "    def tick(self, timer: timers.Timer, due: int, tables: Tables, /) -> None:\n",
             "    lowest_fd: int\n    \"\"\"Lowest descriptor\"\"\"\n",
-            "        return cls(lowest_fd=_params.integer(0))\n",
+            "from datetime import timedelta\n",
+            "    wait: timedelta\n",
+            "        return cls(lowest_fd=_params.integer(0), wait=_params.duration(1))\n",
             "\nA small \\\"gadget\\\"\n",
         ] {
             assert!(root.contains(line), "{line}{root}");
