@@ -11,6 +11,7 @@ fn main() -> io::Result<()> {
         ("HEADERS", "ebpf/include", "h"),
         ("RUST_SDK", "guest-sdk/rust", "rs toml"),
         ("PYTHON_SDK", "guest-sdk/python", "py typed"),
+        ("C_SDK", "guest-sdk/c", "h c"),
     ];
     let mut text = String::new();
     for (name, folder, extensions) in folders {

@@ -120,6 +120,7 @@ fn as_root_it_says_that_gadgets_run_and_they_do() {
         "cri-o",
         "podman",
         "guest-toolchain",
+        "guest-toolchain-c",
     ] {
         assert_ne!(report.check(name)["state"], "missing", "{name}");
     }
@@ -275,7 +276,12 @@ fn without_compilers_gadgets_run_all_the_same() {
         .finish();
     let report = Report::of(finished);
     assert!(report.works);
-    for name in ["clang", "libbpf-headers", "guest-toolchain"] {
+    for name in [
+        "clang",
+        "libbpf-headers",
+        "guest-toolchain",
+        "guest-toolchain-c",
+    ] {
         let check = report.check(name);
         assert_eq!(check["state"], "info", "{check}");
         assert!(!check["cure"].is_null(), "{check}");

@@ -19,7 +19,7 @@ const OLDEST_CLANG: u32 = 16;
 /// newest first.
 const CLANG_VERSIONS: [u32; 7] = [19, 22, 21, 20, 18, 17, 16];
 
-/// Versions of lld to ask for when guests are built with Debian's own compiler.
+/// Versions of lld to ask for: for guests in C, and in Rust when they are built with Debian's own compiler.
 const LLD_VERSIONS: [u32; 5] = [22, 21, 20, 19, 18];
 
 /// The licence check that CI runs; pinned, so that the same tree gives the same answer.
@@ -80,6 +80,10 @@ pub fn build_tools(place: &Place) -> Result<()> {
         if !in_path(program) {
             wanted.push(package.into());
         }
+    }
+    // Guests in C; the linker that rustup brings does as well.
+    if !links_guests() {
+        wanted.push(format!("lld-{}", Apt::newest("lld", &LLD_VERSIONS)?));
     }
     Apt::install(&wanted)?;
     let Some(clang) = clang() else {
@@ -245,6 +249,16 @@ fn has_guest_target() -> bool {
     entries.any(|entry| {
         entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
     })
+}
+
+/// Whether there is a linker for guests in C: LLVM's, or the one in a toolchain of rustup.
+fn links_guests() -> bool {
+    let in_toolchain = || {
+        let folder = answer(Command::new("rustc").args(["--print", "target-libdir"]))?;
+        let linker = Path::new(folder.trim()).parent()?.join("bin/rust-lld");
+        linker.is_file().then_some(())
+    };
+    in_path("wasm-ld") || versioned("wasm-ld", 14).is_some() || in_toolchain().is_some()
 }
 
 /// Whether Debian's compiler is there with its sources and a linker: `ig image build` finds them by

@@ -144,6 +144,192 @@ fn everything_that_is_generated_works() {
     assert!(text.contains("8 passed"), "{text}");
 }
 
+/// The folder of a C guest that uses all that is generated, over the same manifest and object as the one in Rust.
+fn everything_in_c(dir: &Path) {
+    for part in ["everything", "everything_c"] {
+        copy(&repository().join("host/bundle/tests").join(part), dir);
+    }
+    fs::remove_file(dir.join("Cargo.toml")).unwrap();
+    fs::remove_dir_all(dir.join("src")).unwrap();
+}
+
+fn clang() -> &'static str {
+    let versions = [
+        "clang-19", "clang", "clang-22", "clang-18", "clang-16", "clang-14",
+    ];
+    let found = versions.into_iter().find(|clang| {
+        Command::new(clang)
+            .arg("--version")
+            .output()
+            .is_ok_and(|output| output.status.success())
+    });
+    found.expect("clang")
+}
+
+#[test]
+fn everything_that_is_generated_for_c_builds_the_same_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) = (
+        folder.path().join("a"),
+        folder.path().join("another/folder with a space"),
+    );
+    everything_in_c(&here);
+    everything_in_c(&there);
+    let (first, archive) = built(&here);
+    let (second, _) = built(&there);
+    assert_eq!(first.digest, second.digest);
+    let mut component = surface(&archive);
+    component.exports.sort();
+    assert_eq!(
+        component.exports,
+        ["ig:gadget/handler@0.1.0", "ig:gadget/ticker@0.1.0"]
+    );
+    for interface in ["tables", "log", "params", "clock", "maps", "timers"] {
+        let name = format!("ig:gadget/{interface}@0.1.0");
+        assert!(
+            component.imports.contains(&name),
+            "{name} of {:?}",
+            component.imports
+        );
+    }
+    assert!(first.component.unwrap() < 64 * 1024, "{first}");
+    let module = &archive.component.as_ref().unwrap().bytes;
+    // Function names are kept for traps; places of the machine that built it are not.
+    assert!(contains(module, b"gadget__process"));
+    assert!(!contains(
+        module,
+        folder.path().to_string_lossy().as_bytes()
+    ));
+    // Whatever the author switches on, what is generated is not to blame.
+    let output = Command::new(clang())
+        .args([
+            "--target=wasm32-unknown-unknown",
+            "-std=c11",
+            "-ffreestanding",
+        ])
+        .args([
+            "-Wall",
+            "-Wextra",
+            "-Wshadow",
+            "-Wconversion",
+            "-Wcast-align",
+            "-Werror",
+        ])
+        .args([
+            "-I",
+            ".ig/gen/c",
+            "-I",
+            ".",
+            "-fsyntax-only",
+            ".ig/gen/c/unit.c",
+        ])
+        .current_dir(&here)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}
+
+/// Natively, with a stand-in for the host; undefined behaviour traps, and so does what is read where it does not lie
+/// as it should.
+#[test]
+fn everything_that_is_generated_for_c_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    everything_in_c(dir);
+    built(dir);
+    let output = Command::new(clang())
+        .args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror"])
+        .args(["-fsanitize=undefined", "-fsanitize-trap=undefined"])
+        .args([
+            "-I",
+            ".ig/gen/c",
+            "-I",
+            ".",
+            ".ig/gen/c/unit.c",
+            "host.c",
+            "-o",
+            "native",
+        ])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(dir.join("native"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), text)
+    };
+    let (succeeded, text) = run(&[]);
+    let expected = fs::read_to_string(dir.join("expected.txt")).unwrap();
+    assert!(text == expected, "{text}");
+    assert!(succeeded);
+    for (fault, words) in [
+        ("panic", "log 0: value 0xdead\n"),
+        (
+            "record",
+            "log 0: a row of table 0 comes from a record that is not of this call\n",
+        ),
+        (
+            "memory",
+            "log 0: out of memory: no room for 1099511627776 bytes more\n",
+        ),
+    ] {
+        let (succeeded, text) = run(&[fault]);
+        assert!(!succeeded && text.ends_with(words), "{fault}: {text}");
+    }
+}
+
+#[test]
+fn mistakes_in_c_are_said_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    everything_in_c(dir);
+    let source = fs::read_to_string(dir.join("guest.c")).unwrap();
+    let fails = |from: &str, to: &str| {
+        assert!(source.contains(from), "{from}");
+        fs::write(dir.join("guest.c"), source.replacen(from, to, 1)).unwrap();
+        let error = build(dir, &BuildOptions::default(), &mut |_| {}).unwrap_err();
+        error.to_string()
+    };
+    for (from, to, words) in [
+        (
+            "return GADGET_DROPPED;",
+            "return GADGET_DROPPED",
+            "guest.c:",
+        ),
+        ("event_set_flag", "event_set_flags", "event_set_flags"),
+        (
+            "event_row(event)",
+            "event_row(&timer)",
+            "incompatible pointer types",
+        ),
+        (
+            "void gadget_tick",
+            "void gadget_tack",
+            "undefined symbol: gadget_tick",
+        ),
+        (
+            "gadget_chars(event->comm)",
+            "gadget_chars(&event->comm[0])",
+            "guest.c:",
+        ),
+    ] {
+        let error = fails(from, to);
+        assert!(error.contains(words), "{to}: {error}");
+    }
+    fs::write(dir.join("guest.c"), &source).unwrap();
+    fs::write(dir.join("Cargo.toml"), "").unwrap();
+    let error = build(dir, &BuildOptions::default(), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, BuildError::Languages { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("Rust (Cargo.toml) and C (guest.c)"), "{text}");
+}
+
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
     let folder = tempfile::tempdir().unwrap();

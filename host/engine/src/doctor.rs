@@ -53,15 +53,19 @@ pub fn examine() -> Report {
     let mut checks = ig_kernel::doctor::examine();
     let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     checks.extend(RUNTIMES.map(|(name, places)| runtime(name, places, &sockets)));
-    checks.extend(ig_bundle::build::requirements().map(|required| {
-        // Whoever runs bundles needs none of them.
-        match required.found {
-            Ok(found) => Check::new(required.name, State::Ok, found),
-            Err((found, cure)) => Check::new(required.name, State::Info, found)
-                .meaning(required.purpose)
-                .cure(cure),
-        }
-    }));
+    checks.extend(
+        ig_bundle::build::requirements()
+            .into_iter()
+            .map(|required| {
+                // Whoever runs bundles needs none of them.
+                match required.found {
+                    Ok(found) => Check::new(required.name, State::Ok, found),
+                    Err((found, cure)) => Check::new(required.name, State::Info, found)
+                        .meaning(required.purpose)
+                        .cure(cure),
+                }
+            }),
+    );
     Report { checks }
 }
 

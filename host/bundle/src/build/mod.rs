@@ -105,6 +105,17 @@ pub enum BuildError {
         /// Why.
         cause: io::Error,
     },
+    /// The folder has guests in more than one language.
+    #[error(
+        "{dir} holds guests in several languages, {}: a gadget has one; remove the others",
+        languages.join(" and ")
+    )]
+    Languages {
+        /// The gadget's folder.
+        dir: PathBuf,
+        /// Each language with its file, such as `C (guest.c)`.
+        languages: Vec<String>,
+    },
     /// A program is not installed.
     #[error("{tool} is not installed; it {purpose}: {install}")]
     Missing {
@@ -134,18 +145,6 @@ pub enum BuildError {
         status: String,
         /// What it wrote, with file and line.
         output: String,
-    },
-    /// A folder has a guest in each of two languages.
-    #[error(
-        "{folder}: holds {one} and {other}, and a gadget has one guest in one language; remove one of them"
-    )]
-    Languages {
-        /// The gadget's folder.
-        folder: PathBuf,
-        /// The file of one language.
-        one: &'static str,
-        /// The file of the other.
-        other: &'static str,
     },
     /// Cargo built the guest, but no module came of it.
     #[error(
@@ -327,6 +326,7 @@ fn make(
         .display()
         .to_string();
     let manifest = Manifest::parse(&shown, &manifest_text)?;
+    let language = Language::of(dir)?;
     let (objects, compiler, ebpf_time) = compile_objects(folder, dir, options, progress)?;
     let parsed = objects.iter().map(|(arch, bytes)| {
         let object =
@@ -337,21 +337,21 @@ fn make(
     let parsed = parsed.collect::<Result<Vec<_>, BuildError>>()?;
     let mut toolchain = vec![compiler];
     let started = Instant::now();
-    let component = match Language::of(dir)? {
+    let component = match language {
         Some(language) => {
             same_layouts(&manifest, &parsed)?;
             let object = parsed.first().map(|(_, object)| object);
-            let (part, generate): (_, fn(&_, &_) -> _) = match language {
-                Language::Rust => ("rust", generate::rust),
-                Language::Python => ("python", generate::python),
-            };
             let sources = object
-                .map(|object| generate(&manifest, object))
+                .map(|object| match language {
+                    Language::Rust => generate::rust(&manifest, object),
+                    Language::C => generate::c(&manifest, object),
+                    Language::Python => generate::python(&manifest, object),
+                })
                 .transpose()?
                 .unwrap_or_default();
             let wit = generate::wit(&manifest);
             folder.generate("wit", &wit)?;
-            folder.generate(part, &sources)?;
+            folder.generate(language.part(), &sources)?;
             progress("compiling the guest");
             let (component, compiler) = match guest::compile(dir, language)? {
                 Made::Core(core) => (component::encode(&core.module, &wit)?, core.compiler),

@@ -17,7 +17,7 @@ pub struct Requirement {
 
 /// Looks for everything that building takes, as the user who runs this and outside of any gadget's folder.
 #[must_use]
-pub fn requirements() -> [Requirement; 4] {
+pub fn requirements() -> Vec<Requirement> {
     let clang = toolchain::clang();
     let headers = match &clang {
         Ok(clang) => headers(clang),
@@ -29,7 +29,7 @@ pub fn requirements() -> [Requirement; 4] {
     };
     let version =
         |clang: &Path| toolchain::version(clang).unwrap_or_else(|| clang.display().to_string());
-    [
+    let mut all = vec![
         Requirement {
             name: "clang",
             purpose: "`ig image build` compiles the eBPF side with it",
@@ -40,20 +40,12 @@ pub fn requirements() -> [Requirement; 4] {
             purpose: "the eBPF side includes them",
             found: told(headers),
         },
-        Requirement {
-            name: "guest-toolchain",
-            purpose: "`ig image build` compiles guests with it (under sudo: with the calling user's)",
-            found: told(guest::installed()),
-        },
-        Requirement {
-            name: "guest-toolchain-python",
-            purpose: "`ig image build` makes guests of Python with it (under sudo: with the calling user's)",
-            found: told(guest::python_installed()),
-        },
-    ]
+    ];
+    all.extend(guest::requirements());
+    all
 }
 
-fn told(found: Result<String, BuildError>) -> Result<String, (String, String)> {
+pub(super) fn told(found: Result<String, BuildError>) -> Result<String, (String, String)> {
     found.map_err(|error| match error {
         BuildError::Missing { tool, install, .. } => (format!("no {tool}"), install),
         error => (error.to_string(), "see what it says".to_owned()),
@@ -102,7 +94,10 @@ mod tests {
 
     #[test]
     fn what_builds_our_own_gadgets_is_found() {
-        let [clang, headers, ..] = requirements();
+        let all = requirements();
+        let [clang, headers, ..] = &all[..] else {
+            panic!("{all:?}")
+        };
         assert!(
             clang.found.as_ref().is_ok_and(|v| v.contains("clang")),
             "{clang:?}"

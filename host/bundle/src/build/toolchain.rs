@@ -1,7 +1,7 @@
 //! The programs that building a gadget takes, and how to run them.
 
 use super::BuildError;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -54,13 +54,16 @@ pub(super) fn clang() -> Result<PathBuf, BuildError> {
 
 /// `llvm-strip` of the same installation as this clang, else any; building works without, with larger objects.
 pub(super) fn strip(clang: &Path) -> Option<PathBuf> {
-    let name = clang.file_name().and_then(OsStr::to_str)?;
-    let sibling = name.replace("clang", "llvm-strip");
-    let beside = clang.with_file_name(&sibling);
-    Some(beside)
+    sibling(clang, "llvm-strip")
+}
+
+/// A program of LLVM: of the same installation as this clang, else any.
+pub(super) fn sibling(clang: &Path, name: &str) -> Option<PathBuf> {
+    let sibling = clang.file_name()?.to_str()?.replace("clang", name);
+    Some(clang.with_file_name(&sibling))
         .filter(|file| is_executable(file))
         .or_else(|| find(&sibling))
-        .or_else(|| find_llvm("llvm-strip"))
+        .or_else(|| find_llvm(name))
 }
 
 /// Runs a program to its end. What it wrote is in the error when it fails.

@@ -1,11 +1,14 @@
 //! What is generated for one gadget, so that nothing is declared twice: its world, its headers, and what its guest is
 //! written with, one module a language.
 
+mod c;
 mod python;
 mod record;
 mod rust;
+mod taken;
 mod world;
 
+pub use c::c;
 pub use python::{ENTRY as PYTHON_ENTRY, python};
 pub use rust::rust;
 pub use world::{contract_version, world};
@@ -14,6 +17,9 @@ use super::embedded;
 use crate::manifest::Manifest;
 use ig_object::Object;
 use ig_object::btf::{BtfError, Layout};
+
+/// The most columns of one table that a guest can compute: the SDKs keep them as bits of a word.
+const MOST_COLUMNS: usize = 64;
 
 /// A generated file: its path below `.ig/gen`, and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +44,7 @@ pub enum GenerateError {
     /// The guest can't keep so many columns apart.
     #[error(
         "table `{table}`: the guest computes {count} columns, and at most {} are possible; split the table",
-        rust::MOST_COLUMNS
+        MOST_COLUMNS
     )]
     Columns {
         /// The table.
@@ -81,6 +87,30 @@ pub fn layouts(manifest: &Manifest, object: &Object<'_>) -> Result<Vec<Layout>, 
             })
     };
     manifest.sources.iter().map(layout).collect()
+}
+
+/// Refuses tables whose guest would have too many columns to compute.
+fn check_columns(manifest: &Manifest) -> Result<(), GenerateError> {
+    for table in &manifest.tables {
+        let computed = table.columns.iter().filter(|column| column.field.is_none());
+        let count = computed.count();
+        if count > MOST_COLUMNS {
+            return Err(GenerateError::Columns {
+                table: table.name.clone(),
+                count,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The SDK's files below `folder`, for the contract that this program carries.
+fn sdk(folder: &str, files: &'static [embedded::File]) -> impl Iterator<Item = Generated> {
+    let version = contract_version();
+    copies(folder, files).map(move |mut file| {
+        file.text = file.text.replace("@0.1.0", &format!("@{version}"));
+        file
+    })
 }
 
 fn copies(folder: &str, files: &'static [embedded::File]) -> impl Iterator<Item = Generated> {

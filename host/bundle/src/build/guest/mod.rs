@@ -1,12 +1,10 @@
 //! The guest, by its language: what there is in the gadget's folder decides.
 
+mod c;
 mod python;
 mod rust;
 
-pub(super) use python::installed as python_installed;
-pub(super) use rust::installed;
-
-use super::BuildError;
+use super::{BuildError, Requirement};
 use std::path::Path;
 
 /// What a guest is written in.
@@ -14,35 +12,65 @@ use std::path::Path;
 pub enum Language {
     /// There is a `Cargo.toml`.
     Rust,
+    /// There is a `guest.c`.
+    C,
     /// There is a `guest.py`.
     Python,
 }
 
 impl Language {
-    /// Every language, and the file by which it is known.
-    const ALL: [(Self, &'static str); 2] = [
-        (Self::Rust, "Cargo.toml"),
-        (Self::Python, python::FILE_NAME),
-    ];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Rust, Self::C, Self::Python];
 
     /// The language of the guest in `folder`; none: the host's decoder alone makes the rows.
     ///
     /// # Errors
     ///
-    /// The folder holds guests in more than one.
+    /// There are guests in several languages.
     pub fn of(folder: &Path) -> Result<Option<Self>, BuildError> {
-        let found: Vec<_> = Self::ALL
-            .into_iter()
-            .filter(|(_, file)| folder.join(file).is_file())
+        let found = Self::ALL.into_iter();
+        let found: Vec<Self> = found
+            .filter(|language| folder.join(language.file()).is_file())
             .collect();
-        match found.as_slice() {
+        match found[..] {
             [] => Ok(None),
-            [(language, _)] => Ok(Some(*language)),
-            [(_, one), (_, other), ..] => Err(BuildError::Languages {
-                folder: folder.to_owned(),
-                one,
-                other,
+            [language] => Ok(Some(language)),
+            _ => Err(BuildError::Languages {
+                dir: folder.to_owned(),
+                languages: found
+                    .iter()
+                    .map(|language| format!("{} ({})", language.name(), language.file()))
+                    .collect(),
             }),
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::C => "C",
+            Self::Python => "Python",
+        }
+    }
+
+    /// The file in a gadget's folder by which a guest in it is found.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Rust => "Cargo.toml",
+            Self::C => c::FILE_NAME,
+            Self::Python => python::FILE_NAME,
+        }
+    }
+
+    /// The folder below `.ig/gen` in which what it needs is generated.
+    pub(super) fn part(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::C => "c",
+            Self::Python => "python",
         }
     }
 }
@@ -78,8 +106,35 @@ pub(super) enum Made {
 pub(super) fn compile(folder: &Path, language: Language) -> Result<Made, BuildError> {
     match language {
         Language::Rust => rust::compile(folder).map(Made::Core),
+        Language::C => c::compile(folder).map(Made::Core),
         Language::Python => python::compile(folder).map(Made::Finished),
     }
+}
+
+/// What compiles guests here, a line a language.
+pub(super) fn requirements() -> Vec<Requirement> {
+    let requirement = |name, purpose, found| Requirement {
+        name,
+        purpose,
+        found: super::requirements::told(found),
+    };
+    vec![
+        requirement(
+            "guest-toolchain",
+            "`ig image build` compiles guests in Rust with it (under sudo: with the calling user's)",
+            rust::installed(),
+        ),
+        requirement(
+            "guest-toolchain-c",
+            "`ig image build` compiles guests in C with it",
+            c::installed(),
+        ),
+        requirement(
+            "guest-toolchain-python",
+            "`ig image build` makes guests of Python with it (under sudo: with the calling user's)",
+            python::installed(),
+        ),
+    ]
 }
 
 #[cfg(test)]

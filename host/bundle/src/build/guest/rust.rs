@@ -22,7 +22,7 @@ enum Toolchain {
 }
 
 /// What guests would be compiled with here, outside of any folder that chooses a compiler of its own.
-pub(in crate::build) fn installed() -> Result<String, BuildError> {
+pub(super) fn installed() -> Result<String, BuildError> {
     cargo()?;
     let (rustc, how) = match toolchain(Path::new("/"))? {
         Toolchain::Installed => ("rustc", "its library is installed"),
@@ -171,7 +171,7 @@ fn toolchain(folder: &Path) -> Result<Toolchain, BuildError> {
 }
 
 /// The linker that rustup's toolchain brings.
-fn rust_lld(folder: &Path) -> Option<PathBuf> {
+pub(super) fn rust_lld(folder: &Path) -> Option<PathBuf> {
     let mut command = Command::new("rustc");
     command
         .current_dir(folder)

@@ -1,6 +1,7 @@
 //! The root of the generated crate: the trait that the author implements, and what calls it.
 
 use super::names::{constant, document, identifier};
+use crate::build::generate::contract_version;
 use crate::manifest::{Manifest, ParamTarget, ParamType};
 use std::fmt::Write as _;
 
@@ -85,7 +86,7 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     if !manifest.maps.is_empty() {
         modules.push_str("pub mod maps;\n\n");
     }
-    let version = super::contract_version();
+    let version = contract_version();
     let export_tick = export_tick.replace("@0.1.0", &format!("@{version}"));
     format!(
         r##"//! What the gadget `{name}` is written with; generated from its manifest and its eBPF object.

@@ -1,8 +1,9 @@
 //! Typed access to the maps that the manifest grants.
 
-use super::names::{Taken, document, type_name};
+use super::names::{document, type_name};
 use super::records::{Records, plain};
 use crate::build::generate::record::PER_CPU;
+use crate::build::generate::taken::Taken;
 use crate::manifest::{Access, Manifest};
 use ig_object::btf::{Kind, TypeId};
 use ig_object::{Map, Object};

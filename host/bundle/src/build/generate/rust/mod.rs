@@ -6,9 +6,7 @@ mod names;
 mod records;
 mod tables;
 
-pub(super) use tables::MOST_COLUMNS;
-
-use super::{GenerateError, Generated, contract_version, copies, layouts};
+use super::{GenerateError, Generated, check_columns, layouts, sdk};
 use crate::build::embedded;
 use crate::manifest::Manifest;
 use ig_object::Object;
@@ -20,19 +18,7 @@ use records::Records;
 ///
 /// A source's struct is not in the object's BTF, or a table has too many columns.
 pub fn rust(manifest: &Manifest, object: &Object<'_>) -> Result<Vec<Generated>, GenerateError> {
-    for table in &manifest.tables {
-        let count = table
-            .columns
-            .iter()
-            .filter(|column| column.field.is_none())
-            .count();
-        if count > tables::MOST_COLUMNS {
-            return Err(GenerateError::Columns {
-                table: table.name.clone(),
-                count,
-            });
-        }
-    }
+    check_columns(manifest)?;
     let mut records = Records::default();
     let layouts = layouts(manifest, object)?;
     let views: Vec<String> = layouts.iter().map(|layout| records.whole(layout)).collect();
@@ -49,12 +35,9 @@ pub fn rust(manifest: &Manifest, object: &Object<'_>) -> Result<Vec<Generated>, 
         path: format!("rust/{name}"),
         text,
     });
-    let version = contract_version();
-    let sdk = copies("rust/sdk", embedded::RUST_SDK).map(|mut file| {
-        file.text = file.text.replace("@0.1.0", &format!("@{version}"));
-        file
-    });
-    Ok(generated.chain(sdk).collect())
+    Ok(generated
+        .chain(sdk("rust/sdk", embedded::RUST_SDK))
+        .collect())
 }
 
 /// Versions never change, so that a gadget's `Cargo.lock` does not either.
@@ -74,7 +57,7 @@ gadget-sdk = { path = "sdk" }
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::generate::world;
+    use crate::build::generate::{contract_version, world};
     use crate::fixtures;
 
     const MANIFEST: &str = "name: small

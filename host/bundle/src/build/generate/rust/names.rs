@@ -1,7 +1,5 @@
 //! Names in generated code.
 
-use std::collections::BTreeSet;
-
 /// Words that Rust keeps for itself; a raw identifier takes them.
 const KEYWORDS: &[&str] = &[
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
@@ -48,23 +46,6 @@ pub(super) fn constant(name: &str) -> String {
     name.replace('-', "_").to_uppercase()
 }
 
-/// Names given out so far in one module.
-#[derive(Debug, Default)]
-pub(super) struct Taken(BTreeSet<String>);
-
-impl Taken {
-    /// `name`, or with the first number behind it that makes it new.
-    pub(super) fn unique(&mut self, name: &str) -> String {
-        let mut unique = name.to_owned();
-        let mut number = 2;
-        while !self.0.insert(unique.clone()) {
-            unique = format!("{name}{number}");
-            number += 1;
-        }
-        unique
-    }
-}
-
 /// Text for a documentation comment at `indent`, a line each; nothing for no text.
 pub(super) fn document(text: &str, indent: &str) -> String {
     let lines = text.lines().map(str::trim_end);
@@ -87,19 +68,6 @@ mod tests {
         assert_eq!(identifier("self"), "self_");
         assert_eq!(identifier("failed-only"), "failed_only");
         assert_eq!(constant("failed-only"), "FAILED_ONLY");
-    }
-
-    #[test]
-    fn names_are_given_once() {
-        let mut taken = Taken::default();
-        assert_eq!(
-            [
-                taken.unique("Event"),
-                taken.unique("Event"),
-                taken.unique("Event")
-            ],
-            ["Event", "Event2", "Event3"]
-        );
     }
 
     #[test]

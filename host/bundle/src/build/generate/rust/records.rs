@@ -3,8 +3,9 @@
 //! A view borrows the bytes and reads a field when it is asked for. Offsets come from BTF and never from a header
 //! compiled for the guest: `long` and pointers are smaller there.
 
-use super::names::{Taken, document, identifier, type_name};
+use super::names::{document, identifier, type_name};
 use crate::build::generate::record::{Extent, extent};
+use crate::build::generate::taken::Taken;
 use ig_object::btf::{Element, Field, FieldType, Layout};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,12 +1,10 @@
 //! Rows, generated from the manifest's tables: a type a table, a setter for each column that the guest computes.
 
-use super::names::{Taken, document, identifier, type_name};
+use super::names::{document, identifier, type_name};
+use crate::build::generate::taken::Taken;
 use crate::manifest::{Manifest, Table};
 use ig_table::DataType;
 use std::fmt::Write as _;
-
-/// The most columns of one table that a guest can compute: they are kept as bits of a word.
-pub(in crate::build::generate) const MOST_COLUMNS: usize = 64;
 
 /// What a table has whose rows come in frames.
 const END_FRAME: &str = "
