@@ -228,10 +228,6 @@ int memcmp(const void *one, const void *other, size_t size)
 {
 	const uint8_t *left = one, *right = other;
 
-	for (; size >= 8 && *(const gadget_u64 *)left == *(const gadget_u64 *)right; size -= 8) {
-		left += 8;
-		right += 8;
-	}
 	for (; size; size--, left++, right++) {
 		if (*left != *right)
 			return *left < *right ? -1 : 1;

@@ -88,6 +88,10 @@ static void numbers(void)
 			numbers_set_a(1);
 	}
 	numbers_row();
+	numbers_set_row_item_key(gadget_string("lost"));
+	numbers_begin_row();
+	numbers_begin_row_item();
+	numbers_row();
 	numbers_begin_row();
 	numbers_row();
 	numbers_begin_row();

@@ -33,10 +33,12 @@ static struct {
 	.key_sizes = { 4, 4, 8 },
 };
 
+/* How much memory the guest has. */
+static size_t used;
+
 uint8_t *gadget__pages(size_t size)
 {
 	static _Alignas(65536) uint8_t memory[256 << 20];
-	static size_t used;
 
 	/* Memory that was not cleared shows who forgets to. */
 	used += size;
@@ -303,6 +305,21 @@ static void memory(void)
 	size_t turn, at;
 	uint32_t state = 1;
 
+	/* Neighbours are one again, in whatever order they are given back. */
+	for (turn = 0; turn < 6; turn++) {
+		const char *order[] = { "\0\1\2", "\0\2\1", "\1\0\2", "\1\2\0", "\2\0\1", "\2\1\0" };
+		size_t before;
+
+		for (at = 0; at < 3; at++)
+			blocks[at] = gadget_resize(NULL, 16 << 20);
+		for (at = 0; at < 3; at++)
+			gadget_free(blocks[(size_t)order[turn][at]]);
+		before = used;
+		gadget_free(gadget_resize(NULL, 48 << 20));
+		if (used != before)
+			printf("memory: it is in pieces\n");
+	}
+	memset(blocks, 0, sizeof(blocks));
 	for (turn = 0; turn < 20000; turn++) {
 		state = state * 1664525 + 1013904223;
 		at = state >> 8 & 127;
@@ -321,8 +338,6 @@ static void memory(void)
 	}
 	for (at = 0; at < 128; at++)
 		gadget_free(blocks[at]);
-	/* All in one piece again. */
-	gadget_free(gadget_alloc(100 << 20));
 	for (at = 0; at < 1000; at++)
 		gadget_free(gadget_alloc(at * 1000));
 	printf("memory: done\n");
