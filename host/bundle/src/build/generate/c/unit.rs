@@ -104,7 +104,7 @@ __attribute__((weak)) void gadget_stop(void);
 fn params(manifest: &Manifest) -> String {
     let mut fields = String::new();
     for param in manifest.params.iter().filter(to_guest) {
-        let about = match param.description.as_str() {
+        let mut about = match param.description.as_str() {
             "" => format!("The parameter `{}`.", param.name),
             text => text.to_owned(),
         };
@@ -113,6 +113,10 @@ fn params(manifest: &Manifest) -> String {
             ParamType::I64 => "int64_t",
             ParamType::U64 => "uint64_t",
             ParamType::F64 => "double",
+            ParamType::Duration => {
+                about.push_str(" In nanoseconds.");
+                "uint64_t"
+            }
             ParamType::Text => "struct gadget_bytes",
         };
         let _ = writeln!(
@@ -146,11 +150,15 @@ pub(super) fn unit(manifest: &Manifest, structs: &[String], tables: &Tables) -> 
     let mut read = String::new();
     for (index, param) in manifest.params.iter().enumerate() {
         if param.to == ParamTarget::Guest {
+            let read_as = match param.value_type {
+                // The host hands its nanoseconds out.
+                ParamType::Duration => "u64",
+                other => other.as_str(),
+            };
             let _ = writeln!(
                 read,
-                "\tgadget_params.{} = gadget__param_{}({index});",
-                identifier(&param.name),
-                param.value_type.as_str()
+                "\tgadget_params.{} = gadget__param_{read_as}({index});",
+                identifier(&param.name)
             );
         }
     }
