@@ -2,11 +2,11 @@
 
 use super::names::comment;
 use super::records::{Records, scalar};
+use crate::build::generate::record::PER_CPU;
 use crate::manifest::{Access, Manifest};
 use ig_object::btf::{Kind, TypeId};
 use ig_object::{Map, Object};
 use std::fmt::Write as _;
-
 
 /// A key or value.
 enum Shape {
