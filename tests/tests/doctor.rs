@@ -41,7 +41,8 @@ impl Open {
                 .args(before)
                 .arg(self.ig())
                 .current_dir(self.folder.path())
-                .env("HOME", "/nonexistent")
+                // Asked for its version, a rustup makes its folder there.
+                .env("HOME", self.folder.path())
         };
         let report = Report::of(start().args(&["doctor", "-o", "json"]).finish());
         let run = start().arg("run").arg(self.oci()).sh(":").finish();

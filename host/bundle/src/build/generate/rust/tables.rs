@@ -16,6 +16,13 @@ const END_FRAME: &str = "
     }
 ";
 
+/// Names that the module's text has already; a table of such a name gets a number behind it.
+const TAKEN: &[&str] = &[
+    "Tables", "Column", "Lists", "Numbers", "Push", "Texts", "Validity", "Buffer", "Buffers",
+    "Columns", "Emit", "Head", "Option", "Some", "None", "Result", "Ok", "Err", "String", "Vec",
+    "Box", "Default", "Debug", "Clone", "Copy",
+];
+
 /// A column that the guest computes.
 struct Column<'m> {
     index: usize,
@@ -32,7 +39,9 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
         text: String::new(),
         structs: String::new(),
     };
-    module.taken.unique("Tables");
+    for name in TAKEN {
+        module.taken.take(name);
+    }
     let mut fields = String::new();
     let mut new = String::new();
     let mut begin = String::new();
