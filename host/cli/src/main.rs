@@ -44,6 +44,10 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
+    // Guests are compiled by this same program, confined: a process started for that does nothing else.
+    if let Some(code) = ig_engine::compile_child() {
+        return code;
+    }
     let args: Vec<OsString> = std::env::args_os().collect();
     let result = match args.get(1).and_then(|a| a.to_str()) {
         Some("run") => run::main(&args),

@@ -16,7 +16,7 @@ mod timers;
 
 pub use guest::Say;
 pub use ig_bundle::{build, manifest};
-pub use ig_sandbox::CONTRACT_VERSION;
+pub use ig_sandbox::{CONTRACT_VERSION, compile_child};
 /// Bundles, as the store and the command line see them.
 pub mod bundle {
     pub use ig_bundle::{Arch, Bundle, BundleError};

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::program::LoadError;
+use crate::program::{LoadError, machine_code};
 
 /// First bytes of each file; another layout gets another mark.
 const MARK: [u8; 8] = *b"igcode1\n";
@@ -119,17 +119,21 @@ impl Cache {
         }
     }
 
-    /// The code of `component`: from the cache, or from `compile`, whose error alone is an error.
+    /// The code of `component`: from the cache, or from `compile`, whose error alone is an error. Nothing is stored then.
     pub(crate) fn load(
         &self,
         engine: &Engine,
         component: &[u8],
-        compile: impl Fn() -> Result<Component, LoadError>,
+        compile: impl Fn() -> Result<Vec<u8>, LoadError>,
     ) -> Result<(Component, CacheUse), LoadError> {
+        let without = |problem| {
+            let code = machine_code(engine, &compile()?)?;
+            Ok((code, CacheUse::Unusable(problem)))
+        };
         let name = key(engine, component);
         let folder = match self.open() {
             Ok(folder) => folder,
-            Err(problem) => return Ok((compile()?, CacheUse::Unusable(problem))),
+            Err(problem) => return without(problem),
         };
         // The common case takes no lock: files appear whole, by a rename.
         if let Ok(Found::Code(code)) = self.read(&folder, &name, engine) {
@@ -137,13 +141,13 @@ impl Cache {
         }
         let lock = match self.lock(&folder, &name) {
             Ok(lock) => lock,
-            Err(problem) => return Ok((compile()?, CacheUse::Unusable(problem))),
+            Err(problem) => return without(problem),
         };
         let repaired = match self.read(&folder, &name, engine) {
             Ok(Found::Code(code)) => return Ok((code, CacheUse::Hit)),
             Ok(Found::Nothing) => false,
             Ok(Found::Bad) => true,
-            Err(problem) => return Ok((compile()?, CacheUse::Unusable(problem))),
+            Err(problem) => return without(problem),
         };
         let code = compile()?;
         let cache = match self.store(&folder, &name, &code) {
@@ -151,7 +155,7 @@ impl Cache {
             Err(problem) => CacheUse::Unusable(problem),
         };
         drop(lock);
-        Ok((code, cache))
+        Ok((machine_code(engine, &code)?, cache))
     }
 
     /// The folder, made if it is not there, and checked.
@@ -292,11 +296,8 @@ impl Cache {
         }
     }
 
-    fn store(&self, folder: &OwnedFd, name: &str, code: &Component) -> Result<(), CacheProblem> {
+    fn store(&self, folder: &OwnedFd, name: &str, code: &[u8]) -> Result<(), CacheProblem> {
         let path = self.folder.join(name);
-        let code = code
-            .serialize()
-            .map_err(|e| self.io("serialize", &path, std::io::Error::other(format!("{e:#}"))))?;
         let size = (HEADER + code.len()) as u64;
         if size > self.limit {
             return Err(CacheProblem::TooLarge {
@@ -313,8 +314,8 @@ impl Cache {
             .map_err(|e| self.io("make", &path, e.into()))?;
         let written = file
             .write_all(&MARK)
-            .and_then(|()| file.write_all(&Sha256::digest(&code)))
-            .and_then(|()| file.write_all(&code))
+            .and_then(|()| file.write_all(&Sha256::digest(code)))
+            .and_then(|()| file.write_all(code))
             .map_err(|e| self.io("write", &path, e))
             .and_then(|()| {
                 rustix::fs::renameat(folder, &new, folder, name)

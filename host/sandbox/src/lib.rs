@@ -4,8 +4,8 @@
 )]
 //! Guests: engine, limits, one module per host interface.
 //!
-//! A gadget's guest is a WebAssembly component made for the contract in `wit/`. This crate compiles it (or takes
-//! the machine code from a cache of its own), links the interfaces that were granted, and calls it under limits.
+//! A gadget's guest is a WebAssembly component made for the contract in `wit/`. This crate compiles it in a confined
+//! child (or takes the machine code from a cache of its own), links the interfaces that were granted, and calls it under limits.
 //! What the guest asks for goes through the trait [`Host`], which the caller implements; this crate knows
 //! neither tables nor kernels.
 //!
@@ -20,6 +20,7 @@
 //! own function names.
 
 mod cache;
+mod compiler;
 mod contract;
 mod deadline;
 mod engine;
@@ -33,6 +34,7 @@ mod trap;
 mod tests;
 
 pub use cache::{CacheProblem, CacheUse};
+pub use compiler::{CompileLimits, Compiler, compile_child};
 pub use contract::CONTRACT_VERSION;
 pub use guest::{Guest, StartError};
 pub use host::{ColumnView, EmitError, Grants, Host, Level, MapError, Verdict};

@@ -7,6 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::cache::{Cache, CacheUse};
+use crate::compiler::Compiler;
 use crate::contract;
 use crate::deadline::Watcher;
 use crate::guest::{Guest, StartError, export_types};
@@ -20,6 +21,8 @@ pub struct SandboxOptions {
     pub cache: Option<PathBuf>,
     /// Bytes that the folder may hold; the least recently used go first. 0: the default of 256 MiB.
     pub cache_limit: u64,
+    /// Who compiles what is not in the cache.
+    pub compiler: Compiler,
 }
 
 /// Why a component can't be a guest.
@@ -60,6 +63,44 @@ pub enum LoadError {
         /// What differs.
         reason: String,
     },
+    /// Compiling it takes more time than it may.
+    #[error(
+        "the component takes more than {seconds} s of {of} to compile, which is the most for {} KiB: an optimized build \
+         with smaller functions takes less", .size.div_ceil(1024)
+    )]
+    CompileTime {
+        /// The limit in seconds.
+        seconds: u64,
+        /// Which time: the compiler's own, or the clock's.
+        of: &'static str,
+        /// Bytes of the component.
+        size: usize,
+    },
+    /// Compiling it takes more memory than it may.
+    #[error(
+        "the component takes more than {} MiB of memory to compile, which is the most for {} KiB: an optimized build \
+         with smaller functions takes less", .limit >> 20, .size.div_ceil(1024)
+    )]
+    CompileMemory {
+        /// The limit in bytes.
+        limit: u64,
+        /// Bytes of the component.
+        size: usize,
+    },
+    /// Its machine code is larger than it may be.
+    #[error(
+        "the component gives more than {} MiB of machine code, which is the most for {} KiB", .limit >> 20,
+        .size.div_ceil(1024)
+    )]
+    CompiledSize {
+        /// The limit in bytes.
+        limit: u64,
+        /// Bytes of the component.
+        size: usize,
+    },
+    /// There was no compiling, or the compiler itself failed.
+    #[error("the component can't be compiled: {0}")]
+    Compiler(String),
     /// The machine can't run guests.
     #[error("can't set up the WebAssembly engine: {0}")]
     Engine(String),
@@ -75,6 +116,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) watcher: Watcher,
     cache: Option<Cache>,
+    compiler: Compiler,
 }
 
 impl Sandbox {
@@ -95,6 +137,7 @@ impl Sandbox {
                 engine,
                 watcher,
                 cache,
+                compiler: options.compiler,
             }),
         })
     }
@@ -114,13 +157,10 @@ impl Sandbox {
             return Err(LoadError::Composed);
         }
         let engine = &self.shared.engine;
-        let compile = || {
-            Component::from_binary(engine, component)
-                .map_err(|e| LoadError::Invalid(format!("{e:#}").replace('\n', " ")))
-        };
+        let compile = || self.shared.compiler.compile(engine, component);
         let (compiled, cache) = match &self.shared.cache {
             Some(cache) => cache.load(engine, component, compile)?,
-            None => (compile()?, CacheUse::Off),
+            None => (machine_code(engine, &compile()?)?, CacheUse::Off),
         };
         let imports = contract::imports(engine, &compiled)?;
         let exports = contract::exports(engine, &compiled)?;
@@ -137,6 +177,15 @@ impl Sandbox {
         export_types(&linked, program.has_ticker)?;
         Ok(program)
     }
+}
+
+/// A component from what [`Compiler::compile`] gave.
+pub(crate) fn machine_code(engine: &Engine, code: &[u8]) -> Result<Component, LoadError> {
+    // SAFETY: `deserialize` runs what it is given as machine code, so it must be given only what the compiler wrote. The
+    // only caller's bytes come from `Compiler::compile`: made in this process, or by a child that is this very program,
+    // whose answer nobody else could write: the file has no name. wasmtime compares version and configuration.
+    unsafe { Component::deserialize(engine, code) }
+        .map_err(|e| LoadError::Compiler(format!("{e:#}").replace('\n', " ")))
 }
 
 /// A component that was checked and compiled. Cheap to clone.

@@ -218,7 +218,7 @@ fn place(backtrace: &[String]) -> Option<&str> {
 }
 
 /// Names and texts come from the guest: bounded, and nothing that a terminal would act on.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     const MOST: usize = 300;
     let mut line: String = text
         .chars()

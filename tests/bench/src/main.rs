@@ -21,6 +21,7 @@ use anyhow::{Context as _, Result, bail};
 use figures::Figure;
 use process::Setup;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
@@ -35,7 +36,21 @@ const BENCHES: [(&str, Bench); 8] = [
     ("end-to-end", end_to_end::run),
 ];
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    // Guests are compiled by a child, as in the program.
+    if let Some(code) = ig_sandbox::compile_child() {
+        return code;
+    }
+    match benches() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn benches() -> Result<()> {
     let mut quick = false;
     let mut only = None;
     let mut args = std::env::args().skip(1);

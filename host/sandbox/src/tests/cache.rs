@@ -29,6 +29,7 @@ impl Folder {
         let options = SandboxOptions {
             cache: Some(self.path.clone()),
             cache_limit,
+            compiler: Compiler::InProcess,
         };
         Sandbox::new(options).unwrap().load(component).unwrap()
     }
@@ -231,6 +232,7 @@ fn links_are_not_followed() {
 fn a_place_where_nothing_can_be_made_only_costs_the_cache() {
     let options = SandboxOptions {
         cache: Some("/proc/self/no/such".into()),
+        compiler: Compiler::InProcess,
         ..SandboxOptions::default()
     };
     let program = Sandbox::new(options).unwrap().load(&component(1)).unwrap();
