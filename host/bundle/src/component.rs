@@ -15,6 +15,9 @@ pub const MAX_COMPONENT_BYTES: usize = 32 << 20;
 /// The most imports and exports that a component may have.
 const MAX_NAMES: usize = 1024;
 
+/// Differences between a component and its manifest that are told.
+const MOST_DIFFERENCES: usize = 20;
+
 /// What a component asks for and gives.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Component {
@@ -122,10 +125,12 @@ impl Component {
             match interface(import) {
                 Some(name) if name == "types" || world.contains(&name) => {}
                 Some(name) => {
+                    let import = shown(import);
                     differences.push(format!("it imports `{import}`, but {}", cure(name)));
                 }
                 None => differences.push(format!(
-                    "it imports `{import}`, which no gadget gets: {}",
+                    "it imports `{}`, which no gadget gets: {}",
+                    shown(import),
                     foreign(import)
                 )),
             }
@@ -138,7 +143,7 @@ impl Component {
                 } else {
                     "the host would never call it"
                 };
-                differences.push(format!("it exports `{export}`, but {why}"));
+                differences.push(format!("it exports `{}`, but {why}", shown(export)));
             }
         }
         for name in needed {
@@ -152,12 +157,26 @@ impl Component {
                 ));
             }
         }
+        if let Some(more) = differences.len().checked_sub(MOST_DIFFERENCES)
+            && more > 0
+        {
+            differences.truncate(MOST_DIFFERENCES);
+            differences.push(format!("and {more} more"));
+        }
         if differences.is_empty() {
             Ok(())
         } else {
             Err(ComponentError::World { differences })
         }
     }
+}
+
+/// A name of a component in a message.
+fn shown(name: &str) -> String {
+    name.chars()
+        .take(200)
+        .flat_map(char::escape_debug)
+        .collect()
 }
 
 fn broken(error: wasmparser::BinaryReaderError) -> ComponentError {

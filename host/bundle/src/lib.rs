@@ -14,6 +14,8 @@ mod bundle;
 pub mod component;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod hostile;
 pub mod inspect;
 pub mod manifest;
 pub mod oci;

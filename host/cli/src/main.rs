@@ -75,7 +75,26 @@ fn told(error: &anyhow::Error) -> String {
             text.push_str(&cause);
         }
     }
-    text
+    plain(&text)
+}
+
+/// Characters of an error that are shown: the mistakes of a manifest, each with long names, fit in.
+const MOST_SHOWN: usize = 25_000;
+
+/// Names in an error come from bundles: they are of any length, and a terminal obeys what they hold.
+fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(MOST_SHOWN));
+    for c in text.chars().take(MOST_SHOWN) {
+        if c.is_control() && c != '\n' {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    if text.chars().nth(MOST_SHOWN).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 /// Writes to standard output; a reader that went away has seen what it wanted.
@@ -98,5 +117,16 @@ fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {
         Some(("man", m)) => man::main(m),
         Some(("version", m)) => version::main(m),
         _ => Ok(exit::USAGE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_error_moves_no_cursor() {
+        let error = anyhow::anyhow!("`\x1b[2J\u{9b}`").context("two\nlines\r");
+        assert_eq!(super::told(&error), "two\nlines\\r: `\\u{1b}[2J\\u{9b}`");
+        let long = anyhow::anyhow!("x".repeat(1 << 20));
+        assert_eq!(super::told(&long).len(), super::MOST_SHOWN + 3);
     }
 }

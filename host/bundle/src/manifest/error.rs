@@ -3,6 +3,27 @@
 use super::place::{Place, Places};
 use std::fmt;
 
+/// Problems that are shown; a manifest that was made to have thousands is no reason to scroll for them.
+const MOST_SHOWN: usize = 20;
+/// Characters of one problem that are kept, and of the longest name that is quoted in one.
+const MOST_CHARACTERS: usize = 1000;
+
+/// What a problem says: names in it may be of any length and hold what a terminal would act on.
+fn bounded(message: &str) -> String {
+    let mut kept = String::with_capacity(message.len().min(MOST_CHARACTERS));
+    for c in message.chars().take(MOST_CHARACTERS) {
+        if c.is_control() {
+            kept.extend(c.escape_default());
+        } else {
+            kept.push(c);
+        }
+    }
+    if message.chars().nth(MOST_CHARACTERS).is_some() {
+        kept.push_str("...");
+    }
+    kept
+}
+
 /// One thing that is wrong with a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -32,13 +53,16 @@ pub struct ManifestError {
 
 impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.problems.iter().enumerate() {
+        for (i, problem) in self.problems.iter().take(MOST_SHOWN).enumerate() {
             if i > 0 {
                 f.write_str("\n")?;
             }
             problem.fmt(f)?;
         }
-        Ok(())
+        match self.problems.len().checked_sub(MOST_SHOWN) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, "\nand {more} more"),
+        }
     }
 }
 
@@ -50,7 +74,7 @@ impl ManifestError {
             problems: vec![Problem {
                 file: file.to_owned(),
                 place,
-                message: message.into(),
+                message: bounded(&message.into()),
             }],
         }
     }
@@ -75,7 +99,7 @@ impl<'a> Problems<'a> {
         self.found.push(Problem {
             file: self.places.file().to_owned(),
             place,
-            message: message.into(),
+            message: bounded(&message.into()),
         });
     }
 

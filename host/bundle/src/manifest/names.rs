@@ -199,12 +199,14 @@ pub(super) fn is_c_name(name: &str) -> bool {
 /// The known name that is nearest to `wrong`, if any is near enough to have been meant.
 pub(super) fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     let wrong = wrong
-        .get(..MAX_NAME)
-        .unwrap_or(wrong)
+        .get(..wrong.floor_char_boundary(MAX_NAME))
+        .unwrap_or_default()
         .to_lowercase()
         .replace('_', "-");
     known
         .iter()
+        // Comparing takes the product of both lengths, in time and in memory.
+        .filter(|name| name.len() <= MAX_NAME)
         .map(|name| {
             (
                 strsim::damerau_levenshtein(&wrong, &name.to_lowercase().replace('_', "-")),

@@ -16,6 +16,11 @@ use std::fmt;
 /// How deep lists and mappings may nest; the manifest itself needs six levels.
 const MAX_DEPTH: usize = 32;
 
+/// The most items of one list, and keys of one mapping: what checks them may compare each with each.
+const MAX_ITEMS: usize = 1024;
+/// The most values in a manifest, lists, mappings and keys counted too.
+const MAX_NODES: usize = 65_536;
+
 /// A value and where it begins.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -68,6 +73,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Node, ManifestError> {
     let mut reader = Reader {
         file,
         parser: Parser::new_from_str(text),
+        nodes: 0,
     };
     reader.document()
 }
@@ -75,6 +81,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<Node, ManifestError> {
 struct Reader<'a> {
     file: &'a str,
     parser: Parser<'a, granit_parser::StrInput<'a>>,
+    nodes: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -143,6 +150,13 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return self.error(Some(place), "nested too deeply for a manifest");
         }
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return self.error(
+                Some(place),
+                format!("more than {MAX_NODES} values are too many for a manifest"),
+            );
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.plain_only(place, anchor, tag.is_some())?;
@@ -165,6 +179,9 @@ impl<'a> Reader<'a> {
                                 place,
                                 value: Value::List(items),
                             });
+                        }
+                        (_, place) if items.len() >= MAX_ITEMS => {
+                            return self.too_long(place);
                         }
                         (event, place) => items.push(self.node(event, place, depth + 1)?),
                     }
@@ -194,6 +211,9 @@ impl<'a> Reader<'a> {
                     value: Value::Mapping(entries),
                 });
             }
+            if entries.len() >= MAX_ITEMS {
+                return self.too_long(key_place);
+            }
             let Value::Scalar { text, .. } = self.node(event, key_place, depth + 1)?.value else {
                 return self.error(
                     Some(key_place),
@@ -208,7 +228,8 @@ impl<'a> Reader<'a> {
             }
             if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
                 let message = format!(
-                    "`{text}` stands here a second time: the first is in line {}",
+                    "`{}` stands here a second time: the first is in line {}",
+                    shortened(&text),
                     first.place.line
                 );
                 return self.error(Some(key_place), message);
@@ -223,6 +244,11 @@ impl<'a> Reader<'a> {
                 value,
             ));
         }
+    }
+
+    fn too_long<T>(&self, place: Place) -> Result<T, ManifestError> {
+        let message = format!("more than {MAX_ITEMS} of them are too many for a manifest");
+        self.error(Some(place), message)
     }
 
     fn plain_only(&self, place: Place, anchor: usize, tagged: bool) -> Result<(), ManifestError> {

@@ -126,7 +126,11 @@ impl Reader {
                 LAYOUT,
                 format!(
                     "version {:?} of the OCI layout is not {LAYOUT_VERSION:?}",
-                    marker.image_layout_version
+                    marker
+                        .image_layout_version
+                        .chars()
+                        .take(40)
+                        .collect::<String>()
                 ),
             );
         }

@@ -17,9 +17,17 @@ pub(super) struct TarError {
     pub reason: String,
 }
 
+/// Text from the file, for a message: it may be of any length and hold what a terminal would act on.
+fn shown(text: &str) -> String {
+    text.chars()
+        .take(200)
+        .flat_map(char::escape_debug)
+        .collect()
+}
+
 fn error<T>(entry: &str, reason: impl Into<String>) -> Result<T, TarError> {
     Err(TarError {
-        entry: entry.escape_debug().to_string(),
+        entry: shown(entry),
         reason: reason.into(),
     })
 }
@@ -29,7 +37,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, TarError> 
     let mut files = BTreeMap::new();
     let broken = |e: io::Error| TarError {
         entry: String::new(),
-        reason: format!("broken tar file: {e}"),
+        reason: format!("broken tar file: {}", shown(&e.to_string())),
     };
     let mut archive = Archive::new(bytes);
     for (count, entry) in archive.entries().map_err(broken)?.enumerate() {
