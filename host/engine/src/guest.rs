@@ -15,6 +15,10 @@ pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 /// Log lines that a guest may write a second; more are counted.
 const LOG_LINES_A_SECOND: u32 = 100;
 
+/// What an emit, or the end of a frame, takes in the host for each column of its table, beside its bytes: rows that come one by one are dear,
+/// and rows of nothing are not free.
+const BYTES_PER_COLUMN: usize = 128;
+
 /// What the guest may emit into one table.
 #[derive(Debug)]
 pub(crate) struct GuestTable {
@@ -157,6 +161,7 @@ impl Host for GuestHost {
         let rows = rows as usize;
         let broken = |what: String| EmitError::Broken(format!("table {}: {what}", t.name));
         let size = rows * 8
+            + t.columns.len() * BYTES_PER_COLUMN
             + origin.len()
             + columns
                 .iter()
@@ -235,6 +240,14 @@ impl Host for GuestHost {
         let (at, t) = self.table(table)?;
         // A stream has no frames, so its end says nothing; the index must be right all the same.
         if t.has_frames {
+            let size = t.columns.len() * BYTES_PER_COLUMN;
+            if size > self.staging_limit.saturating_sub(self.staged_bytes) {
+                return Err(EmitError::Broken(format!(
+                    "table {}: ends more frames in one call than {} bytes allow",
+                    t.name, self.staging_limit
+                )));
+            }
+            self.staged_bytes += size;
             self.staged.push(Emitted::FrameEnd(at));
         }
         Ok(())
@@ -351,4 +364,37 @@ fn printable(c: char) -> impl Iterator<Item = char> {
         (Some(c), None)
     };
     plain.into_iter().chain(escaped.into_iter().flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without it a guest that emits nothing, 100,000 times a call, would fill gigabytes.
+    #[test]
+    fn an_emit_of_nothing_uses_up_the_budget_too() {
+        let table = GuestTable {
+            name: "wide".to_owned(),
+            has_frames: true,
+            columns: vec![None; 1024],
+            wanted: vec![true; 1024],
+        };
+        let mut host = GuestHost::new("g", vec![table], Vec::new(), 8 << 20, Arc::new(|_| {}));
+        host.begin((0, 0), true);
+        let taken = (0..1000)
+            .take_while(|_| host.emit(0, 0, &[], &[]).is_ok())
+            .count();
+        assert_eq!(taken, 64);
+        assert!(matches!(
+            host.emit(0, 0, &[], &[]),
+            Err(EmitError::OverBudget(_))
+        ));
+        // and what was emitted before is still there
+        assert_eq!(host.staged.len(), 64);
+
+        // frames of nothing are no better
+        host.begin((0, 0), true);
+        let ended = (0..1000).take_while(|_| host.end_frame(0).is_ok()).count();
+        assert_eq!(ended, 64);
+    }
 }

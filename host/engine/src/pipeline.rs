@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 /// A reader that takes nothing for this long when the run is over is not waited for any more.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Bytes of records that the rows of one call may be decoded from, counted for each column, unless the span itself is
+/// larger: a guest may name a record for many rows, and name it in many emits.
+const MOST_DECODED: u64 = 64 << 20;
+
 /// What a commit hands on, by table.
 enum Ready {
     Rows(usize, Rows),
@@ -384,6 +388,7 @@ impl Pipeline {
         };
         let mut staged = std::mem::take(&mut guest.host_mut().staged);
         let mut complete = Vec::with_capacity(staged.len());
+        let mut decoded = 0;
         for emitted in staged.drain(..) {
             let s = match emitted {
                 Emitted::Rows(s) => s,
@@ -396,7 +401,10 @@ impl Pipeline {
                 continue;
             };
             let table = s.table;
-            complete.push(Ready::Rows(table, rows(&sink.plan, s, span, now)?));
+            complete.push(Ready::Rows(
+                table,
+                rows(&sink.plan, s, span, now, &mut decoded)?,
+            ));
         }
         // The list goes back with its memory.
         if let Some(guest) = self.guest() {
@@ -553,12 +561,13 @@ fn check(verdict: Verdict, records: u32) -> Result<(), Trap> {
     ))
 }
 
-/// Staged columns and those that the host decodes, together.
+/// Staged columns and those that the host decodes, together. `read` is what the rows before these were decoded from.
 fn rows(
     plan: &PlannedTable,
     staged: Staged,
     span: Option<(usize, &[u8])>,
     now: Now,
+    read: &mut u64,
 ) -> Result<Rows, String> {
     let Staged {
         table: _,
@@ -574,6 +583,14 @@ fn rows(
             ));
         }
         let picked = Picked::origins(span, &origin).map_err(|e| at(&e))?;
+        let times = plan.decoded.len() as u64;
+        *read = read.saturating_add(picked.bytes().saturating_mul(times));
+        if *read > MOST_DECODED.max((span.len() as u64).saturating_mul(times)) {
+            return Err(at(&format!(
+                "the rows of one call point at records of more than {} MiB together, each column counted",
+                MOST_DECODED >> 20
+            )));
+        }
         columns = decoded(plan, columns, &picked)?;
     }
     Ok(Rows {

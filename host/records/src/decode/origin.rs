@@ -132,15 +132,11 @@ impl<'a> Picked<'a> {
 
     fn bounded(span: &'a [u8], places: Places) -> Result<Self, OriginError> {
         let most = MAX_PICKED.max(span.len() as u64);
-        let bytes = places
-            .starts
-            .iter()
-            .zip(&places.ends)
-            .map(|(start, end)| u64::from(end - start));
-        if bytes.sum::<u64>() > most {
-            return Err(OriginError::TooMuch { rows: places.len() });
+        let picked = Self { span, places };
+        if picked.bytes() > most {
+            return Err(OriginError::TooMuch { rows: picked.len() });
         }
-        Ok(Self { span, places })
+        Ok(picked)
     }
 
     fn any_order(span: &'a [u8], origins: &[u32]) -> Result<Self, OriginError> {
@@ -169,6 +165,17 @@ impl<'a> Picked<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// The bytes of the records, one that is named twice counted twice: no column takes more to decode, beside what
+    /// each row takes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let Places { starts, ends, .. } = &self.places;
+        let sizes = starts.iter().zip(ends);
+        sizes
+            .map(|(start, end)| u64::from(end.saturating_sub(*start)))
+            .sum()
     }
 
     /// There are no rows.
