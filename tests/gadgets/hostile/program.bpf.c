@@ -18,6 +18,14 @@ GADGET_TRACER(calls, events, event)
 const volatile bool discard_some = false;
 GADGET_PARAM(discard_some);
 
+/* For the guest, which may only look. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, __u64);
+} kept SEC(".maps");
+
 static __u64 next;
 
 SEC("tracepoint/syscalls/sys_enter_getppid")

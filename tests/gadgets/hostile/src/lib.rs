@@ -87,6 +87,27 @@ unsafe extern "C" {
     fn params_get(index: u32, answer: *mut List);
 }
 
+#[link(wasm_import_module = "ig:gadget/timers@0.1.0")]
+unsafe extern "C" {
+    #[link_name = "every"]
+    fn timers_every(period: u64, answer: *mut [u32; 3]);
+}
+
+#[link(wasm_import_module = "ig:gadget/maps@0.1.0")]
+unsafe extern "C" {
+    #[link_name = "lookup"]
+    fn maps_lookup(grant: u32, key: *const u8, length: usize, answer: *mut [u32; 4]);
+    #[link_name = "update"]
+    fn maps_update(
+        grant: u32,
+        key: *const u8,
+        key_length: usize,
+        value: *const u8,
+        value_length: usize,
+        answer: *mut [u32; 3],
+    );
+}
+
 const NOTHING: List = List {
     start: core::ptr::null(),
     length: 0,
@@ -120,6 +141,39 @@ fn emit(table: u32, rows: u32, origin: &[u32], columns: &[Column]) -> bool {
         );
     }
     answer.failed == 0
+}
+
+/// Starts a timer that fires every millisecond; whether the host did.
+fn timer() -> bool {
+    let mut answer = [0; 3];
+    // SAFETY: the host fills in the answer before it returns.
+    unsafe { timers_every(1_000_000, &raw mut answer) };
+    answer[0] & 0xff == 0
+}
+
+/// Whether the host answered a look into a map.
+fn look(grant: u32, key: &[u8]) -> bool {
+    let mut answer = [0; 4];
+    // SAFETY: pointer and length of a live key; the host fills in the answer before it returns.
+    unsafe { maps_lookup(grant, key.as_ptr(), key.len(), &raw mut answer) };
+    answer[0] & 0xff == 0
+}
+
+/// Whether the host let a map be changed.
+fn change(grant: u32, key: &[u8], value: &[u8]) -> bool {
+    let mut answer = [0; 3];
+    // SAFETY: pointers and lengths of live slices; the host fills in the answer before it returns.
+    unsafe {
+        maps_update(
+            grant,
+            key.as_ptr(),
+            key.len(),
+            value.as_ptr(),
+            value.len(),
+            &raw mut answer,
+        );
+    }
+    answer[0] & 0xff == 0
 }
 
 /// A text column that says "ok" in every row.
@@ -203,6 +257,28 @@ fn serve(mode: &str, span: &[u8]) -> Verdict {
             // SAFETY: pointer and length of a live text.
             unsafe { log_write(1, text.as_ptr(), text.len()) };
         },
+        // Each of these is answered with an error, and the guest makes a trap of it.
+        "rows-huge" => stumbles_here(if emit(0, u32::MAX, &[], &[]) {
+            ""
+        } else {
+            "over budget"
+        }),
+        "emit-nothing" => {
+            while emit(0, 0, &[], &[]) {}
+            stumbles_here("over budget");
+        }
+        "map-denied" => stumbles_here(if change(0, &[0; 4], &[0; 8]) {
+            ""
+        } else {
+            "not granted"
+        }),
+        "map-size" => stumbles_here(if look(0, &[0; 3]) { "" } else { "wrong size" }),
+        // These are not answered.
+        "map-unknown" => drop(look(7, &[0; 4])),
+        "origin-again" => {
+            let again = alloc::vec![all.first().map_or(0, |(at, _)| *at); 1000];
+            while emit(0, 1000, &again, &[]) {}
+        }
         "drop-some" => all.retain(|(_, sequence)| sequence % 3 != 1),
         _ => {}
     }
@@ -212,6 +288,7 @@ fn serve(mode: &str, span: &[u8]) -> Verdict {
     let (mut offsets, mut text) = notes(rows);
     match mode {
         "buffer-short" => text.truncate(rows),
+        "offsets-fall" => offsets[4..8].copy_from_slice(&(-1_i32).to_le_bytes()),
         "buffer-offsets" => offsets[..4].copy_from_slice(&7_u32.to_le_bytes()),
         "origin" => origin[0] += 4,
         "origin-far" => origin[0] = u32::MAX,
@@ -271,6 +348,12 @@ extern "C" fn init() -> *const Answer {
     } else {
         ""
     });
+    match mode.as_str() {
+        "init-origin" => drop(emit(0, 1, &[0], &[])),
+        "timers" => (0..1_000_000).for_each(|_| drop(timer())),
+        "tick-panic" | "tick-loop" => drop(timer()),
+        _ => {}
+    }
     // SAFETY: one thread, and no reference is kept.
     unsafe { MODE = mode };
     let answer = Answer {
@@ -303,7 +386,24 @@ extern "C" fn process(source: u32, start: *mut u8, length: usize) -> *const Verd
 }
 
 #[unsafe(export_name = "ig:gadget/handler@0.1.0#stop")]
-extern "C" fn stop() {}
+extern "C" fn stop() {
+    at_the_wrong_time("stop-panic", "stop-loop");
+}
+
+#[unsafe(export_name = "ig:gadget/ticker@0.1.0#tick")]
+extern "C" fn tick(_timer: u32, _due: u32) {
+    at_the_wrong_time("tick-panic", "tick-loop");
+}
+
+/// Panics or loops if that is the mode.
+fn at_the_wrong_time(panics: &str, loops: &str) {
+    // SAFETY: one thread, and nobody else refers to it meanwhile.
+    let mode = unsafe { &*(&raw const MODE) };
+    stumbles_here(if mode == panics { panics } else { "" });
+    while mode == loops {
+        black_box(0);
+    }
+}
 
 /// The canonical ABI's `realloc`, over the global allocator.
 ///
