@@ -42,7 +42,7 @@ const PATHS: [&str; 8] = [
 ];
 
 /// Spans of records in the form of `struct event` of `row/program.bpf.c`, always the same. One of eight failed.
-fn spans() -> Result<Vec<Vec<u8>>> {
+pub fn spans() -> Result<Vec<Vec<u8>>> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move |below: usize| {
         // xorshift64
@@ -83,14 +83,15 @@ fn spans() -> Result<Vec<Vec<u8>>> {
 }
 
 /// What the host knows about the tables.
-struct Host {
+pub struct Host {
     resolved: Resolved,
     /// By table: what decodes its columns, and by the decoder's index the column's.
     decoders: Vec<(Decoder, Vec<usize>)>,
 }
 
 impl Host {
-    fn new(bundle: &Bundle) -> Result<Self> {
+    /// Of a bundle.
+    pub fn new(bundle: &Bundle) -> Result<Self> {
         let resolved = bundle.resolve(&bundle.object()?)?;
         let layout = &resolved.sources.first().context("no source")?.layout;
         let mut decoders = Vec::new();
@@ -113,7 +114,7 @@ impl Host {
     }
 
     /// What one guest has of it.
-    fn staging(&self, origin: bool) -> Staging {
+    pub fn staging(&self, origin: bool) -> Staging {
         let types = |table: &ig_bundle::manifest::ResolvedTable| {
             let columns = table.columns.iter().zip(&table.table.columns);
             columns
@@ -126,11 +127,12 @@ impl Host {
             tables: self.resolved.tables.iter().map(types).collect(),
             param: origin.to_string(),
             staged: Vec::new(),
+            quiet: false,
         }
     }
 
     /// The columns of staged rows, with those that the host decodes.
-    fn columns(&self, staged: Staged, span: &[u8]) -> Result<Vec<Option<ArrayRef>>> {
+    pub fn columns(&self, staged: Staged, span: &[u8]) -> Result<Vec<Option<ArrayRef>>> {
         let Staged {
             table,
             rows: _,
@@ -151,7 +153,7 @@ impl Host {
 }
 
 /// Records of a span to its rows, by either side.
-trait Side {
+pub trait Side {
     /// Rows are added to `staged`.
     fn process(&mut self, span: &[u8], staged: &mut Vec<Staged>) -> Result<Verdict>;
 }

@@ -27,6 +27,8 @@ pub struct Staging {
     pub param: String,
     /// What was emitted since somebody took it.
     pub staged: Vec<Staged>,
+    /// Nobody wants to read what it logs.
+    pub quiet: bool,
 }
 
 impl Staging {
@@ -81,7 +83,9 @@ impl Host for Staging {
         Ok(self.computed(table))
     }
     fn log(&mut self, level: Level, text: &str) {
-        eprintln!("bench: the guest says ({level:?}): {text}");
+        if !self.quiet {
+            eprintln!("bench: the guest says ({level:?}): {text}");
+        }
     }
     fn param(&mut self, _: u16) -> Result<String, EmitError> {
         Ok(self.param.clone())

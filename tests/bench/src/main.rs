@@ -11,6 +11,7 @@ mod figures;
 mod filter;
 mod guest;
 mod host;
+mod hostile;
 mod native;
 mod process;
 mod ring;
@@ -25,10 +26,11 @@ use std::process::ExitCode;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 8] = [
+const BENCHES: [(&str, Bench); 9] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
+    ("hostile", hostile::run),
     ("decode", decode::run),
     ("write", write::run),
     ("filter", filter::run),
