@@ -1,4 +1,5 @@
-//! What the kernel hands over: span framing and the built-in decoder.
+//! What the kernel hands over: span framing, the built-in decoder, recordings.
 
 pub mod decode;
+pub mod recording;
 pub mod span;

@@ -1,0 +1,192 @@
+//! Recordings: everything that a gadget got from the kernel, in the order in which it got it.
+//!
+//! `docs/recording-format.md` describes the file. In short: a few bytes that say what it is, then chunks, each
+//! compressed by itself and checksummed: a [`Header`] first, then entries ([`Entry`]), a [`Footer`] last. A file
+//! without a footer was cut off.
+//!
+//! [`Chunk`] gathers entries and touches no file, [`Writer`] makes bytes of chunks, [`PartialFile`] gives a file its name
+//! when it is whole. [`Reader`] takes any bytes: it allocates no more than a bound and never panics.
+
+mod chunk;
+mod error;
+mod file;
+mod frames;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use chunk::{Call, Chunk, Entry, EntryTooLong, Moment, Overdue};
+pub use error::RecordingError;
+pub use file::PartialFile;
+pub use frames::{Checked, check};
+pub use reader::Reader;
+pub use writer::{Effort, Writer, Written};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The first bytes of every recording; like PNG's, they show a transfer that took the file for text.
+pub const MAGIC: [u8; 8] = *b"\x89igrec\r\n";
+/// The version of the format that is written, and the highest that is read.
+pub const VERSION: u32 = 1;
+/// What a recording's name ends with.
+pub const EXTENSION: &str = "igrec";
+
+/// A chunk is closed when its entries have this many bytes, before compression.
+pub const CHUNK_BYTES: usize = 1 << 20;
+/// The longest entry, in bytes.
+pub const MAX_ENTRY_BYTES: usize = 64 << 20;
+/// The longest header or footer, in bytes, before compression.
+pub const MAX_DOCUMENT_BYTES: usize = 8 << 20;
+/// The longest chunk of entries, in bytes, before compression.
+const MAX_CHUNK_BYTES: usize = MAX_ENTRY_BYTES + CHUNK_BYTES;
+
+/// The kind of the answers about the gadget's eBPF maps. Kinds that a reader does not know are kept and never asked for.
+pub const MAP_ANSWER: u16 = 1;
+
+/// What a recording is of: all that a replay needs beside the calls. Fields that are unknown are passed over, so that the
+/// same version of the format may say more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The version of the program that recorded.
+    pub ig: String,
+    /// What was recorded.
+    pub gadget: Gadget,
+    /// Where.
+    pub machine: Machine,
+    /// When it began.
+    pub began: Instant,
+    /// What records came from; calls name them by index here.
+    pub sources: Vec<Source>,
+    /// The tables, and the columns of each that were wanted.
+    pub tables: Vec<TableColumns>,
+    /// All parameters with the values that they had.
+    pub params: Vec<Param>,
+    /// The maps that the guest could ask for.
+    pub maps: Vec<String>,
+    /// What each call of the guest could use.
+    pub limits: Limits,
+}
+
+/// A gadget, as its bundle names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gadget {
+    /// By its manifest.
+    pub name: String,
+    /// By its manifest.
+    pub version: String,
+    /// The digest of its bundle.
+    pub bundle: String,
+}
+
+/// What output depends on beside the records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The kernel's release, as `uname -r` has it.
+    pub kernel: String,
+    /// `amd64` or `arm64`: whose eBPF object it was.
+    pub architecture: String,
+    /// The time zone: from which second since 1970 on, how many seconds east of UTC. What is before the first has its
+    /// offset.
+    pub zone: Vec<(i64, i32)>,
+    /// Users and their ids, in the order of passwd(5).
+    pub users: Vec<(String, u32)>,
+    /// Groups and their ids, in the order of group(5).
+    pub groups: Vec<(String, u32)>,
+}
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instant {
+    /// CLOCK_BOOTTIME, in nanoseconds.
+    pub boot_ns: u64,
+    /// Nanoseconds to add for CLOCK_REALTIME.
+    pub wall_offset_ns: i64,
+}
+
+/// Where records came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// By the manifest.
+    pub name: String,
+    /// The struct of its records.
+    #[serde(rename = "struct")]
+    pub record: String,
+    /// The size of that struct, in bytes.
+    pub size: u32,
+}
+
+/// A table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableColumns {
+    /// By the manifest.
+    pub name: String,
+    /// The columns that somebody needed.
+    pub wanted: Vec<String>,
+}
+
+/// A parameter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Param {
+    /// By the manifest.
+    pub name: String,
+    /// What it was, in canonical text.
+    pub value: String,
+}
+
+/// What a guest may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// CPU time of a call, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Memory, in bytes.
+    pub memory: u64,
+    /// Host functions in a call.
+    pub host_calls: u32,
+    /// Bytes of rows that a call may emit, and of map entries that it may get at once.
+    pub staging: u64,
+    /// Traps that end a run.
+    pub max_traps: u32,
+}
+
+/// What is known only at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footer {
+    /// What is in the file.
+    pub counts: Counts,
+    /// Why the run ended.
+    pub ended_by: String,
+    /// Nanoseconds from the first attached program to the end.
+    pub duration_ns: u64,
+    /// By source: what only the kernel counts.
+    pub sources: BTreeMap<String, SourceCounts>,
+    /// By program: runs that the kernel skipped.
+    pub skipped_runs: BTreeMap<String, u64>,
+    /// By program that was left out: why.
+    pub left_out: BTreeMap<String, String>,
+}
+
+/// What is in a recording; a reader compares it with what it found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Chunks of entries.
+    pub chunks: u64,
+    /// Calls of the guest, or of the decoder where there is none.
+    pub calls: u64,
+    /// Records in them, those that the programs discarded included.
+    pub records: u64,
+    /// Answers to the guest's questions.
+    pub answers: u64,
+}
+
+/// What only the kernel counts of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCounts {
+    /// Records that the programs tried to reserve; None: they don't count.
+    pub attempted: Option<u64>,
+    /// Of these, the ones without room; None: not known.
+    pub not_reserved: Option<u64>,
+    /// Still in the ring when the run ended: not in the recording.
+    pub undecided: u64,
+}
