@@ -246,7 +246,7 @@ pub(crate) mod tests {
         let kernel = list([&[0xffff_ffff_8100_201d, 0xffff_ffff_8100_3001, 16], &[]]);
         let user = list([&[0x7f00_1234, 0x40_1000], &[1]]);
         let rows = Rows::new(Arc::clone(&table), vec![Some(kernel), Some(user)], 2, 0).unwrap();
-        let words = Words::new(names(), Arch::X86_64, jiff::tz::TimeZone::UTC);
+        let words = Words::new(names(), Arch::X86_64, crate::Zone::UTC);
 
         let mut json = Vec::new();
         JsonWriter::new(&table, &[0, 1], words.clone()).write(&rows, &mut json);

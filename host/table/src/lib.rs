@@ -3,7 +3,7 @@
 //! Data goes one way through this crate: buffers that a guest emitted, or arrays that a decoder
 //! made, become [`Rows`] of a [`Table`], without what is to stay secret ([`redact`]); rows become bytes of
 //! a format ([`columns`], [`json`], [`csv`], [`yaml`], [`arrow_stream`], [`parquet_file`]); bytes
-//! leave through [`output`], which never makes the sender wait.
+//! leave through [`output`], which makes the sender wait only if asked to.
 //!
 //! Nothing here needs privileges or the kernel, and nothing here is unsafe code.
 
@@ -36,8 +36,10 @@ pub use kinds::words::Words;
 pub use kinds::{Kind, parse_word};
 pub use output::{
     Format, LossReason, Output, OutputLedger, OutputOptions, QueueLimits, ShownTable, TableLedger,
+    WhenFull,
 };
 pub use schema::{Column, DataType, Rows, RowsError, Table};
+pub use time::Zone;
 
 #[cfg(test)]
 mod sample;

@@ -99,6 +99,30 @@ impl Passwd {
         }
     }
 
+    /// From users and groups as they are listed, each with its id: what [`Passwd::users`] and [`Passwd::groups`] gave.
+    #[must_use]
+    pub fn of(
+        users: impl IntoIterator<Item = (String, u32)>,
+        groups: impl IntoIterator<Item = (String, u32)>,
+    ) -> Self {
+        Self {
+            users: Ids::of(users),
+            groups: Ids::of(groups),
+        }
+    }
+
+    /// The users, in the order of the file.
+    #[must_use]
+    pub fn users(&self) -> &[(String, u32)] {
+        &self.users.listed
+    }
+
+    /// The groups, in the order of the file.
+    #[must_use]
+    pub fn groups(&self) -> &[(String, u32)] {
+        &self.groups.listed
+    }
+
     /// From `/etc/passwd` and `/etc/group` of the host. Without the latter groups have no names.
     ///
     /// # Errors
@@ -141,6 +165,8 @@ impl Names for Passwd {
 /// Names and ids, both ways.
 #[derive(Clone, Debug, Default)]
 struct Ids {
+    /// As they were listed.
+    listed: Vec<(String, u32)>,
     names: HashMap<u32, String>,
     numbers: HashMap<String, u32>,
 }
@@ -148,24 +174,23 @@ struct Ids {
 impl Ids {
     /// From lines of `name:password:id`, with or without more.
     fn parse(text: &[u8]) -> Self {
-        let mut ids = Self::default();
-        for line in text.split(|byte| *byte == b'\n') {
-            let Ok(line) = std::str::from_utf8(line) else {
-                continue;
-            };
-            let mut fields = line.split(':');
-            let (Some(name), Some(_), Some(id)) = (fields.next(), fields.next(), fields.next())
-            else {
-                continue;
-            };
+        Self::of(text.split(|byte| *byte == b'\n').filter_map(|line| {
+            let mut fields = std::str::from_utf8(line).ok()?.split(':');
+            let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
             // `+` and `-` in front of a name belong to NIS, `#` to people.
             if name.is_empty() || name.starts_with(['+', '-', '#']) {
-                continue;
+                return None;
             }
-            if let Ok(id) = id.parse() {
-                ids.names.entry(id).or_insert_with(|| name.to_owned());
-                ids.numbers.entry(name.to_owned()).or_insert(id);
-            }
+            Some((name.to_owned(), id.parse().ok()?))
+        }))
+    }
+
+    fn of(listed: impl IntoIterator<Item = (String, u32)>) -> Self {
+        let mut ids = Self::default();
+        for (name, id) in listed {
+            ids.names.entry(id).or_insert_with(|| name.clone());
+            ids.numbers.entry(name.clone()).or_insert(id);
+            ids.listed.push((name, id));
         }
         ids
     }
@@ -207,6 +232,19 @@ mod tests {
             (Some("wheel"), Some(10))
         );
         assert_eq!((names.group(11), names.gid("")), (None, None));
+        let listed = |ids: &[(String, u32)]| ids.to_vec();
+        let again = Passwd::of(listed(names.users()), listed(names.groups()));
+        assert_eq!(again.users().len(), 3);
+        for id in [0, 7, 10] {
+            assert_eq!(
+                (again.user(id), again.group(id)),
+                (names.user(id), names.group(id))
+            );
+        }
+        assert_eq!(
+            (again.uid("root"), again.uid("toor")),
+            (names.uid("root"), names.uid("toor"))
+        );
         let shared: Arc<dyn Names> = Arc::new(names);
         assert_eq!(
             (shared.gid("wheel"), shared.group(0)),

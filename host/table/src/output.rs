@@ -1,9 +1,9 @@
 //! Rows leave through a thread of their own, in a [`Format`], to a stream or to files; to several
 //! places at once as [`Outputs`], with a thread each.
 //!
-//! [`Output::push`] puts rows into a bounded queue and never waits: when the reader is too slow the
-//! queue fills, and what does not fit is counted as lost. The thread turns rows into bytes and
-//! writes them. Every row pushed ends up in the [`OutputLedger`] exactly once, as written or as lost
+//! [`Output::push`] puts rows into a bounded queue. When the reader is too slow the queue fills;
+//! what does not fit then is counted as lost, or waits for the reader, as [`WhenFull`] says. The
+//! thread turns rows into bytes and writes them. Every row pushed ends up in the [`OutputLedger`] exactly once, as written or as lost
 //! by a reason; a row counts as written when all of its bytes were taken by the write call.
 
 mod encoder;
@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -53,6 +54,22 @@ impl Default for QueueLimits {
             rows: 262_144,
             bytes: 64 << 20,
         }
+    }
+}
+
+/// What happens to rows that don't fit into the queue.
+#[derive(Clone, Debug, Default)]
+pub enum WhenFull {
+    /// They are lost to a slow reader: whoever makes them can't wait.
+    #[default]
+    Lose,
+    /// Whoever makes them waits for the reader, until this is true.
+    WaitUnless(Arc<AtomicBool>),
+}
+
+impl WhenFull {
+    fn waits(&self) -> bool {
+        matches!(self, Self::WaitUnless(over) if !over.load(Ordering::Acquire))
     }
 }
 
@@ -167,6 +184,8 @@ pub struct OutputOptions {
     pub terminal: TerminalOptions,
     /// How much may wait.
     pub limits: QueueLimits,
+    /// What happens to more.
+    pub when_full: WhenFull,
 }
 
 /// A table as an output shows it.
@@ -219,7 +238,8 @@ impl Output {
         let tables = options.shown().iter().map(|shown| shown.table.name.clone());
         // A frame without rows is something to see alone where the one before is still to be seen.
         let pictures = options.format == Format::Columns && options.terminal.size.is_some();
-        let queue = Arc::new(Queue::new(options.limits, tables, pictures));
+        let (limits, when_full) = (options.limits, options.when_full.clone());
+        let queue = Arc::new(Queue::new(limits, when_full, tables, pictures));
         let tidies = matches!(target, Target::File(_));
         let writer = Writer::new(Arc::clone(&queue), encoder, target);
         let thread = thread::Builder::new()
@@ -232,8 +252,8 @@ impl Output {
         })
     }
 
-    /// Hands rows over. Never waits: when they don't fit, all of them are counted as lost. Rows of a table that
-    /// this output does not show pass it by.
+    /// Hands rows over. When they don't fit, all of them are counted as lost, or it waits: see [`WhenFull`].
+    /// Rows of a table that this output does not show pass it by.
     pub fn push(&self, rows: Rows) {
         self.queue.push(rows);
     }
@@ -261,7 +281,8 @@ impl Output {
     /// and gives the final account. `None` waits without end.
     ///
     /// When patience ends, rows not yet known to be written are lost to a stalled reader. Of the
-    /// write call that did not return, some bytes may yet reach the reader.
+    /// write call that did not return, some bytes may yet reach the reader. With
+    /// [`WhenFull::WaitUnless`] patience begins when that is over.
     #[must_use]
     pub fn finish(mut self, patience: Option<Duration>) -> OutputLedger {
         let ended = self.queue.finish(patience);

@@ -109,16 +109,95 @@ fn civil(day: i64) -> (u32, u32, u32) {
     (year.clamp(0, 9_999) as u32, month as u32, date as u32)
 }
 
+/// A time zone: the system's, or offsets that were taken from one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(Offsets);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Offsets {
+    Rules(TimeZone),
+    /// From which second since 1970 on, how many seconds east of UTC; ascending.
+    Listed(Vec<(i64, i32)>),
+}
+
+/// Most changes that are listed: of a zone that changes twice a year, those of a century.
+const MOST_CHANGES: usize = 200;
+
+impl Zone {
+    /// Coordinated universal time.
+    pub const UTC: Self = Self(Offsets::Rules(TimeZone::UTC));
+
+    /// This machine's: `TZ`, then `/etc/localtime`, then UTC.
+    #[must_use]
+    pub fn of_host() -> Self {
+        Self(Offsets::Rules(
+            TimeZone::try_system().unwrap_or(TimeZone::UTC),
+        ))
+    }
+
+    /// From offsets, as [`Zone::offsets`] gives them. Before the first its offset holds; without any it is UTC.
+    #[must_use]
+    pub fn of_offsets(mut offsets: Vec<(i64, i32)>) -> Self {
+        offsets.sort_unstable_by_key(|(from, _)| *from);
+        Self(Offsets::Listed(offsets))
+    }
+
+    /// Seconds east of UTC at a second since 1970.
+    pub(crate) fn offset(&self, second: i64) -> i32 {
+        match &self.0 {
+            Offsets::Rules(zone) => Timestamp::from_second(second)
+                .map(|time| zone.to_offset(time).seconds())
+                .unwrap_or_default(),
+            Offsets::Listed(offsets) => {
+                let behind = offsets.partition_point(|(from, _)| *from <= second);
+                let at = behind.saturating_sub(1);
+                offsets.get(at).map_or(0, |(_, offset)| *offset)
+            }
+        }
+    }
+
+    /// The offsets between two seconds since 1970: the first entry is that of `from`, each other one a change. They are enough
+    /// to make the zone again where its rules are not known or others.
+    #[must_use]
+    pub fn offsets(&self, from: i64, to: i64) -> Vec<(i64, i32)> {
+        let mut offsets = vec![(from, self.offset(from))];
+        match &self.0 {
+            Offsets::Rules(zone) => {
+                let Ok(start) = Timestamp::from_second(from) else {
+                    return offsets;
+                };
+                let changes = zone.following(start).take(MOST_CHANGES);
+                let changes = changes.map(|change| {
+                    let offset = change.offset().seconds();
+                    (change.timestamp().as_second(), offset)
+                });
+                offsets.extend(changes.take_while(|(second, _)| *second <= to));
+            }
+            Offsets::Listed(listed) => {
+                let inside = listed.iter().filter(|(second, _)| *second > from);
+                offsets.extend(inside.take_while(|(second, _)| *second <= to));
+            }
+        }
+        offsets
+    }
+}
+
+impl From<TimeZone> for Zone {
+    fn from(zone: TimeZone) -> Self {
+        Self(Offsets::Rules(zone))
+    }
+}
+
 /// Times of day in a time zone, `15:04:05.123`.
 #[derive(Clone, Debug)]
 pub(crate) struct Local {
-    zone: TimeZone,
+    zone: Zone,
     second: Second,
     text: [u8; 12],
 }
 
 impl Local {
-    pub(crate) fn new(zone: TimeZone) -> Self {
+    pub(crate) fn new(zone: Zone) -> Self {
         Self {
             zone,
             second: Second(None),
@@ -143,9 +222,7 @@ impl Local {
     fn turn(&mut self, wall: i128) -> u32 {
         let (seconds, fraction) = split(wall);
         self.second = Second(seconds.checked_mul(SECOND));
-        let offset = Timestamp::from_second(seconds)
-            .map(|time| self.zone.to_offset(time).seconds())
-            .unwrap_or_default();
+        let offset = self.zone.offset(seconds);
         let of_day = seconds.saturating_add(i64::from(offset)).rem_euclid(86_400) as u32;
         put_digits(&mut self.text, 0, 2, of_day / 3_600);
         put_digits(&mut self.text, 3, 2, of_day / 60 % 60);
@@ -201,7 +278,7 @@ mod tests {
     #[test]
     fn local_times_follow_the_zone() {
         let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        let mut clock = Local::new(berlin);
+        let mut clock = Local::new(berlin.into());
         let mut text = |wall: i128| {
             let mut out = String::new();
             clock.push(wall * 1_000_000, &mut out);
@@ -212,8 +289,27 @@ mod tests {
         assert_eq!(text(1_792_889_999_999), "02:59:59.999");
         assert_eq!(text(1_792_890_000_000), "02:00:00.000");
         let mut out = String::new();
-        Local::new(TimeZone::fixed(tz::offset(-5))).push(-1, &mut out);
+        Local::new(TimeZone::fixed(tz::offset(-5)).into()).push(-1, &mut out);
         assert_eq!(out, "18:59:59.999");
+    }
+
+    #[test]
+    fn a_zone_is_made_again_from_its_offsets() {
+        let berlin = Zone::from(TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap());
+        let year = 366 * 86_400;
+        let from = 1_795_442_645; // November 2026
+        let offsets = berlin.offsets(from, from + 2 * year);
+        assert_eq!(offsets.len(), 5, "{offsets:?}");
+        assert_eq!(offsets[0], (from, 3_600));
+        let again = Zone::of_offsets(offsets.clone());
+        for second in (from..from + 2 * year).step_by(10_000) {
+            assert_eq!(again.offset(second), berlin.offset(second), "{second}");
+        }
+        assert_eq!(again.offset(0), 3_600);
+        assert_eq!(again.offsets(from, from + 2 * year), offsets);
+        assert_eq!(Zone::of_offsets(Vec::new()).offset(0), 0);
+        assert_eq!(Zone::UTC.offsets(0, i64::MAX), [(0, 0)]);
+        assert_eq!(Zone::UTC.offsets(i64::MIN, i64::MAX), [(i64::MIN, 0)]);
     }
 
     proptest! {

@@ -23,7 +23,7 @@ use ig_table::kinds::words::Words;
 use ig_table::output::{FileOptions, Outputs};
 use ig_table::{
     Column, Format, Kind, Output, OutputOptions, QueueLimits, Rows, ShownTable, Table,
-    TerminalOptions,
+    TerminalOptions, WhenFull,
 };
 
 fn table() -> Arc<Table> {
@@ -96,6 +96,7 @@ fn options(format: Format, table: &Arc<Table>) -> OutputOptions {
         words: Words::fixed(),
         terminal: TerminalOptions::default(),
         limits: QueueLimits::default(),
+        when_full: WhenFull::default(),
     }
 }
 

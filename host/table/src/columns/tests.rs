@@ -32,7 +32,7 @@ fn words() -> Words {
     Words::new(
         names,
         Arch::X86_64,
-        jiff::tz::TimeZone::fixed(jiff::tz::offset(1)),
+        jiff::tz::TimeZone::fixed(jiff::tz::offset(1)).into(),
     )
 }
 

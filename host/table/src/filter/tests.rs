@@ -15,7 +15,7 @@ use crate::schema::Column;
 
 fn words() -> Words {
     let names = Passwd::parse(b"root:x:0:0\nalice:x:1000:1000\n");
-    Words::new(Arc::new(names), Arch::X86_64, jiff::tz::TimeZone::UTC)
+    Words::new(Arc::new(names), Arch::X86_64, crate::Zone::UTC)
 }
 
 fn table(columns: &[(&str, &str, Kind)]) -> Arc<Table> {

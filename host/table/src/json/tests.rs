@@ -33,7 +33,7 @@ fn table(columns: &[(&str, &str, Kind)]) -> Arc<Table> {
 
 fn words() -> Words {
     let names = Arc::new(Passwd::parse(b"root:x:0:0\nod\"d:x:7:7\n"));
-    Words::new(names, Arch::X86_64, jiff::tz::TimeZone::UTC)
+    Words::new(names, Arch::X86_64, crate::Zone::UTC)
 }
 
 fn lines(columns: &[(&str, &str, Kind)], arrays: Vec<ArrayRef>) -> String {

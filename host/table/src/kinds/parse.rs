@@ -128,7 +128,7 @@ fn device(word: &str) -> Option<u64> {
 mod tests {
     use std::sync::Arc;
 
-    use jiff::tz::TimeZone;
+    use crate::time::Zone;
     use proptest::prelude::*;
 
     use super::*;
@@ -138,7 +138,7 @@ mod tests {
 
     fn words(arch: Arch) -> Words {
         let names = Passwd::parse(b"root:x:0:0\nalice:x:1000:1000\n").with_groups(b"wheel:x:10:\n");
-        Words::new(Arc::new(names), arch, TimeZone::UTC)
+        Words::new(Arc::new(names), arch, Zone::UTC)
     }
 
     fn parse(kind: Kind, word: &str) -> Option<i128> {

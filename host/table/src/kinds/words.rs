@@ -3,19 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-
 use super::open_flags::Arch;
 use super::{Kind, address, capabilities, errno, open_flags, push_hex, signals, syscalls};
 use crate::decimal;
 use crate::names::{Names, NoNames};
+use crate::time::Zone;
 
 /// What the words of a column depend on beside the column.
 #[derive(Clone)]
 pub struct Words {
     names: Arc<dyn Names>,
     arch: Arch,
-    zone: TimeZone,
+    zone: Zone,
 }
 
 impl fmt::Debug for Words {
@@ -35,24 +34,20 @@ impl fmt::Debug for Words {
 impl Words {
     /// `zone` is that of times in columns; JSON has UTC always.
     #[must_use]
-    pub fn new(names: Arc<dyn Names>, arch: Arch, zone: TimeZone) -> Self {
+    pub fn new(names: Arc<dyn Names>, arch: Arch, zone: Zone) -> Self {
         Self { names, arch, zone }
     }
 
     /// This machine's architecture and time zone (`TZ`, then `/etc/localtime`, then UTC).
     #[must_use]
     pub fn of_host(names: Arc<dyn Names>) -> Self {
-        Self::new(
-            names,
-            Arch::HOST,
-            TimeZone::try_system().unwrap_or(TimeZone::UTC),
-        )
+        Self::new(names, Arch::HOST, Zone::of_host())
     }
 
     /// No names, UTC, x86-64: the same on every machine.
     #[must_use]
     pub fn fixed() -> Self {
-        Self::new(Arc::new(NoNames), Arch::X86_64, TimeZone::UTC)
+        Self::new(Arc::new(NoNames), Arch::X86_64, Zone::UTC)
     }
 
     pub(crate) fn names(&self) -> &dyn Names {
@@ -63,7 +58,9 @@ impl Words {
         self.arch
     }
 
-    pub(crate) fn zone(&self) -> &TimeZone {
+    /// The zone of times of day.
+    #[must_use]
+    pub fn zone(&self) -> &Zone {
         &self.zone
     }
 
@@ -264,7 +261,7 @@ mod tests {
     fn word(kind: Kind, value: impl Into<Whole>) -> Option<String> {
         let names = Arc::new(Passwd::parse(b"root:x:0:0\n").with_groups(b"wheel:x:10:\n"));
         let mut out = String::new();
-        let words = Words::new(names, Arch::X86_64, TimeZone::UTC);
+        let words = Words::new(names, Arch::X86_64, Zone::UTC);
         words.push(kind, value.into(), &mut out).then_some(out)
     }
 
@@ -314,7 +311,7 @@ mod tests {
 
     #[test]
     fn addresses_of_the_kernel_have_functions() {
-        let words = Words::new(crate::kallsyms::tests::names(), Arch::X86_64, TimeZone::UTC);
+        let words = Words::new(crate::kallsyms::tests::names(), Arch::X86_64, Zone::UTC);
         let word = |kind, address: u64| {
             let mut out = String::new();
             assert!(words.push(kind, address.into(), &mut out));

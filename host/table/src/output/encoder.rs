@@ -184,6 +184,7 @@ impl Kind {
             words,
             terminal,
             limits: _,
+            when_full: _,
         } = options;
         let ShownTable {
             table,

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{LossReason, OutputLedger, QueueLimits, TableLedger};
+use super::{LossReason, OutputLedger, QueueLimits, TableLedger, WhenFull};
 use crate::schema::Rows;
 
 /// After this many rows in one go the thread naps instead of sleeping, so that whoever pushes need
 /// not wake it: a wake-up costs the pusher microseconds, which only a single row is worth.
 const BUSY_ROWS: usize = 64;
+
+/// How often whoever waits for a reader looks whether it still should.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How long such a nap is: what it adds to the time until a row is seen, under load alone.
 const NAP: Duration = Duration::from_millis(50);
@@ -18,6 +21,7 @@ const NAP: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Queue {
     limits: QueueLimits,
+    when_full: WhenFull,
     /// The names of the tables that are shown.
     tables: Vec<String>,
     /// Frames without rows are something to see.
@@ -25,6 +29,8 @@ pub(super) struct Queue {
     state: Mutex<State>,
     /// The writer waits here.
     work: Condvar,
+    /// Whoever pushes waits here for room.
+    room: Condvar,
     /// Whoever finishes waits here.
     progress: Condvar,
     closed: AtomicBool,
@@ -44,6 +50,8 @@ struct State {
     dropped: bool,
     /// The thread writes no more.
     done: bool,
+    /// Somebody waits for room.
+    pushing: bool,
     /// Why rows that come now are lost.
     failed: Option<LossReason>,
     /// Counts what the reader takes, so that `finish` sees whether it still does.
@@ -84,6 +92,7 @@ pub(super) enum Next {
 impl Queue {
     pub(super) fn new(
         limits: QueueLimits,
+        when_full: WhenFull,
         tables: impl Iterator<Item = String>,
         pictures: bool,
     ) -> Self {
@@ -98,10 +107,12 @@ impl Queue {
             .collect();
         Self {
             limits,
+            when_full,
             tables,
             pictures,
             state: Mutex::new(state),
             work: Condvar::new(),
+            room: Condvar::new(),
             progress: Condvar::new(),
             closed: AtomicBool::new(false),
         }
@@ -124,25 +135,40 @@ impl Queue {
         let len = rows.len;
         let wake = {
             let mut state = self.lock();
-            let failed = state.failed;
-            let Some(ledger) = state.ledger.tables.get_mut(table) else {
-                return;
-            };
-            ledger.pushed += len as u64;
-            if let Some(reason) = failed {
-                ledger.lose(reason, len as u64);
-                return;
+            if let Some(ledger) = state.ledger.tables.get_mut(table) {
+                ledger.pushed += len as u64;
             }
             let QueueLimits {
                 rows: most_rows,
                 bytes: most_bytes,
             } = self.limits;
-            // A batch larger than the queue goes through when nothing else waits.
-            let fits = state.rows.saturating_add(len) <= most_rows
-                && state.bytes.saturating_add(bytes) <= most_bytes;
-            if !fits && !state.waiting.is_empty() {
+            let mut waited = false;
+            let reason = loop {
+                if let Some(reason) = state.failed {
+                    if waited {
+                        // Who closed the account has counted these rows too.
+                        return;
+                    }
+                    break Some(reason);
+                }
+                // A batch larger than the queue goes through when nothing else waits.
+                let fits = state.rows.saturating_add(len) <= most_rows
+                    && state.bytes.saturating_add(bytes) <= most_bytes;
+                if fits || state.waiting.is_empty() {
+                    break None;
+                }
+                if !self.when_full.waits() {
+                    break Some(LossReason::SlowReader);
+                }
+                state.pushing = true;
+                let slept = self.room.wait_timeout(state, LOOK);
+                state = slept.unwrap_or_else(PoisonError::into_inner).0;
+                state.pushing = false;
+                waited = true;
+            };
+            if let Some(reason) = reason {
                 if let Some(ledger) = state.ledger.tables.get_mut(table) {
-                    ledger.lose(LossReason::SlowReader, len as u64);
+                    ledger.lose(reason, len as u64);
                 }
                 return;
             }
@@ -180,6 +206,11 @@ impl Queue {
                 state.rows -= rows.len;
                 state.bytes -= bytes;
                 state.taken = state.taken.saturating_add(rows.len);
+                let pushing = state.pushing;
+                drop(state);
+                if pushing {
+                    self.room.notify_all();
+                }
                 return Next::Rows(table, rows);
             }
             if !wait {
@@ -247,11 +278,19 @@ impl Queue {
             state.close(reason);
             self.closed.store(true, Ordering::Release);
         }
+        drop(state);
+        self.room.notify_all();
     }
 
-    /// The thread writes no more.
+    /// The thread writes no more: what waits now, it panicked over.
     pub(super) fn done(&self) {
-        self.lock().done = true;
+        let mut state = self.lock();
+        state.done = true;
+        if !state.waiting.is_empty() && state.failed.is_none() {
+            state.close(LossReason::WriteError);
+        }
+        drop(state);
+        self.room.notify_all();
         self.progress.notify_all();
     }
 
@@ -297,6 +336,12 @@ impl Queue {
                     .progress
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner),
+                Some(_) if self.when_full.waits() => {
+                    // Patience begins when the wait is over.
+                    since = Instant::now();
+                    let waited = self.progress.wait_timeout(state, LOOK);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
                 Some(patience) => {
                     let Some(left) = patience
                         .checked_sub(since.elapsed())

@@ -31,7 +31,7 @@ impl Outputs {
         self.others.push((name, output));
     }
 
-    /// Hands rows to every output. Never waits; see [`Output::push`].
+    /// Hands rows to every output; see [`Output::push`].
     pub fn push(&self, rows: Rows) {
         for (_, output) in &self.others {
             // Arrays are shared.

@@ -50,6 +50,7 @@ pub(super) fn options(format: Format, limits: QueueLimits) -> OutputOptions {
         words: Words::fixed(),
         terminal: TerminalOptions::default(),
         limits,
+        when_full: WhenFull::default(),
     }
 }
 
@@ -417,6 +418,88 @@ fn a_full_queue_loses_rows_by_name_and_never_waits() {
     assert_eq!(lost(&ledger), [(LossReason::SlowReader, 210)]);
     assert_exact(&ledger, 810);
     assert_eq!(sink.text().len(), 600 * ROW);
+}
+
+#[test]
+fn rows_wait_for_the_reader_when_asked_to_until_that_is_over() {
+    let sink = Sink::default();
+    sink.with(|state| state.held = true);
+    let over = Arc::new(AtomicBool::new(false));
+    let limits = QueueLimits {
+        rows: 100,
+        bytes: usize::MAX,
+    };
+    let mut options = options(Format::Json, limits);
+    options.when_full = WhenFull::WaitUnless(over.clone());
+    let output = Output::start(options, Box::new(sink.clone())).unwrap();
+    let table = table();
+    output.push(rows(&table, FIRST, 10));
+    sink.wait_until(|state| state.waiting);
+    thread::scope(|scope| {
+        let pusher = scope.spawn(|| {
+            for n in 0..100 {
+                output.push(rows(&table, FIRST + 10 + n * 30, 30));
+            }
+        });
+        // Full, and whoever pushes waits.
+        while of(&output.ledger()).pushed < 10 + 4 * 30 {
+            thread::yield_now();
+        }
+        assert!(!pusher.is_finished());
+        sink.with(|state| state.held = false);
+    });
+    sink.wait_until(|state| state.bytes.len() == 3_010 * ROW);
+    assert_eq!(lost(&output.ledger()), []);
+    // Once nobody wants to wait, it is as without.
+    sink.with(|state| {
+        state.waiting = false;
+        state.held = true;
+    });
+    output.push(rows(&table, FIRST, 10));
+    sink.wait_until(|state| state.waiting);
+    over.store(true, Ordering::Release);
+    for _ in 0..10 {
+        output.push(rows(&table, FIRST, 30));
+    }
+    sink.with(|state| state.held = false);
+    let ledger = output.finish(None);
+    assert_eq!(lost(&ledger), [(LossReason::SlowReader, 210)]);
+    assert_exact(&ledger, 3_010 + 310);
+}
+
+#[test]
+fn whoever_waits_for_a_reader_that_goes_away_is_accounted_once() {
+    let sink = Sink::default();
+    sink.with(|state| state.held = true);
+    let limits = QueueLimits {
+        rows: 100,
+        bytes: usize::MAX,
+    };
+    let mut options = options(Format::Json, limits);
+    options.when_full = WhenFull::WaitUnless(Arc::default());
+    let output = Output::start(options, Box::new(sink.clone())).unwrap();
+    let table = table();
+    output.push(rows(&table, FIRST, 10));
+    sink.wait_until(|state| state.waiting);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..10 {
+                output.push(rows(&table, FIRST, 30));
+            }
+        });
+        while of(&output.ledger()).pushed < 10 + 4 * 30 {
+            thread::yield_now();
+        }
+        sink.with(|state| {
+            state.fail_at = Some((10 * ROW, 32));
+            state.held = false;
+        });
+    });
+    assert!(output.closed());
+    let ledger = output.finish(None);
+    assert_eq!(of(&ledger).written, 10);
+    assert_eq!(lost(&ledger), [(LossReason::ClosedPipe, 300)]);
+    assert_exact(&ledger, 310);
 }
 
 #[test]
