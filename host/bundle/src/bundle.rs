@@ -2,7 +2,7 @@
 
 use crate::component::Component;
 use crate::manifest::{Manifest, Resolved, version};
-use crate::oci::{Arch, Archive, BundleError, Contents};
+use crate::oci::{Arch, Archive, BundleError, Contents, RecordingLayer};
 use ig_object::Object;
 use std::path::Path;
 
@@ -23,6 +23,8 @@ pub struct Bundle {
     pub component: Option<Vec<u8>>,
     /// The digest of the guest, under which compiled code is kept.
     pub component_digest: Option<String>,
+    /// Recordings of the gadget.
+    pub recordings: Vec<RecordingLayer>,
     /// The digest of the bundle's index.
     pub digest: String,
 }
@@ -88,6 +90,7 @@ impl Bundle {
             object: platform.object.bytes.clone(),
             component_digest: archive.component.as_ref().map(|layer| layer.digest.clone()),
             component: archive.component.map(|layer| layer.bytes),
+            recordings: archive.recordings,
             digest: archive.digest,
         })
     }

@@ -89,6 +89,7 @@ pub(crate) fn contents() -> Contents {
             .map(|arch| (arch, object().to_vec()))
             .collect(),
         component: None,
+        recordings: BTreeMap::new(),
         annotations: BTreeMap::from([(
             "io.ig.toolchain.clang".to_owned(),
             "clang version 19.1.7".to_owned(),

@@ -27,6 +27,7 @@ use folder::Folder;
 use generate::GenerateError;
 use guest::Made;
 use ig_object::{Object, ObjectError};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -42,6 +43,8 @@ pub struct BuildOptions {
     pub prog: Option<PathBuf>,
     /// The manifest, in place of `DIR/gadget.yaml`.
     pub definition: Option<PathBuf>,
+    /// Puts the recordings of `DIR/tests` into the bundle.
+    pub recordings: bool,
 }
 
 /// What was built.
@@ -229,6 +232,38 @@ pub struct Parts {
     pub guest_time: Duration,
 }
 
+/// The folder of a gadget's folder that holds its recordings.
+pub const TESTS: &str = "tests";
+/// What a recording's name ends with.
+const RECORDING: &str = "igrec";
+
+/// The recordings of a folder by their names, none if there is no such folder.
+fn recordings(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, BuildError> {
+    let mut recordings = BTreeMap::new();
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(recordings),
+        Err(cause) => return Err(BuildError::io("reading", folder, cause)),
+    };
+    for entry in entries {
+        let path = entry
+            .map_err(|cause| BuildError::io("reading", folder, cause))?
+            .path();
+        if path
+            .extension()
+            .is_none_or(|extension| extension != RECORDING)
+        {
+            continue;
+        }
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        let bytes = fs::read(&path).map_err(|cause| BuildError::io("reading", &path, cause))?;
+        recordings.insert(name.to_owned(), bytes);
+    }
+    Ok(recordings)
+}
+
 /// Builds the gadget in `dir` and writes its bundle. `progress` hears what is being done, in a few words a step.
 ///
 /// # Errors
@@ -267,6 +302,11 @@ pub fn build(
         manifest: manifest_text,
         objects: objects.into_iter().collect(),
         component,
+        recordings: if options.recordings {
+            recordings(&dir.join(TESTS))?
+        } else {
+            BTreeMap::new()
+        },
         annotations: annotations.collect(),
     };
     let written = contents.write(&out)?;

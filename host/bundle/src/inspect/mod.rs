@@ -43,8 +43,21 @@ pub struct Inspection {
     pub guest: Option<GuestInfo>,
     /// The eBPF side, for each architecture.
     pub objects: Vec<ObjectInfo>,
+    /// Recordings that can be replayed.
+    pub recordings: Vec<RecordingInfo>,
     /// The digest of `gadget.yaml`.
     pub manifest_digest: String,
+}
+
+/// A recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordingInfo {
+    /// The name under which it is replayed.
+    pub name: String,
+    /// Its digest.
+    pub digest: String,
+    /// Its size in bytes.
+    pub size: usize,
 }
 
 /// A source of records.
@@ -288,6 +301,15 @@ impl Inspection {
             grants: resolved.maps.iter().map(grant_info).collect(),
             guest,
             objects,
+            recordings: archive
+                .recordings
+                .iter()
+                .map(|recording| RecordingInfo {
+                    name: recording.name.clone(),
+                    digest: recording.layer.digest.clone(),
+                    size: recording.layer.bytes.len(),
+                })
+                .collect(),
             manifest_digest: archive.manifest.digest.clone(),
         })
     }

@@ -85,6 +85,16 @@ impl fmt::Display for Inspection {
                 )
             }),
         )?;
+        section(
+            f,
+            "Recordings",
+            self.recordings.iter().map(|recording| {
+                (
+                    recording.name.escape_debug().to_string(),
+                    format!("{} {}", bytes(recording.size as u64), recording.digest),
+                )
+            }),
+        )?;
         for object in &self.objects {
             writeln!(f, "\neBPF for {}", object.architecture)?;
             let mut rows = vec![

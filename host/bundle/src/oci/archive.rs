@@ -7,7 +7,7 @@ use super::documents::{
 use super::tarball::{self, BLOBS, INDEX, LAYOUT, TarError};
 use super::{
     ARTIFACT_TYPE, Arch, BundleError, EBPF_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, MAX_BUNDLE_BYTES,
-    MAX_DOCUMENT_BYTES, WASM_MEDIA_TYPE,
+    MAX_DOCUMENT_BYTES, RECORDING_MEDIA_TYPE, TITLE_ANNOTATION, WASM_MEDIA_TYPE,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +29,8 @@ pub struct Archive {
     pub manifest: Layer,
     /// The guest, the same for every architecture.
     pub component: Option<Layer>,
+    /// Recordings, the same for every architecture.
+    pub recordings: Vec<RecordingLayer>,
     /// What differs by architecture, in the order of the index.
     pub platforms: Vec<Platform>,
 }
@@ -44,6 +46,24 @@ pub struct Platform {
     pub object: Layer,
     /// Layers that this host does not know, by media type and digest: newer hosts may.
     pub others: Vec<(String, String)>,
+}
+
+/// A recording in a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordingLayer {
+    /// The name under which it is replayed.
+    pub name: String,
+    /// Its content.
+    #[serde(flatten)]
+    pub layer: Layer,
+}
+
+/// What is the same for every architecture.
+#[derive(PartialEq)]
+struct Shared {
+    manifest: Layer,
+    component: Option<Layer>,
+    recordings: Vec<RecordingLayer>,
 }
 
 /// A file of a bundle.
@@ -155,7 +175,7 @@ impl Reader {
                 format!("schema version {} is not 2", index.schema_version),
             );
         }
-        let mut shared: Option<(Layer, Option<Layer>)> = None;
+        let mut shared: Option<Shared> = None;
         let mut platforms: Vec<Platform> = Vec::new();
         for descriptor in &index.manifests {
             let Some(architecture) = architecture(&name, descriptor)? else {
@@ -167,28 +187,34 @@ impl Reader {
             {
                 return fail(&name, format!("two manifests for {architecture}"));
             }
-            let (platform, manifest, component) = self.platform(&name, descriptor, architecture)?;
+            let (platform, parts) = self.platform(&name, descriptor, architecture)?;
+            let other = |what: &str| {
+                fail(
+                    &name,
+                    format!("{architecture} has {what} than the architecture before it"),
+                )
+            };
             match &shared {
-                None => shared = Some((manifest, component)),
-                Some((other, _)) if *other != manifest => {
-                    return fail(
-                        &name,
-                        format!(
-                            "{architecture} has another gadget.yaml than the architecture before it"
-                        ),
-                    );
+                None => shared = Some(parts),
+                Some(first) if first.manifest != parts.manifest => {
+                    return other("another gadget.yaml");
                 }
-                Some((_, other)) if *other != component => {
-                    return fail(
-                        &name,
-                        format!("{architecture} has another guest than the architecture before it"),
-                    );
+                Some(first) if first.component != parts.component => {
+                    return other("another guest");
+                }
+                Some(first) if first.recordings != parts.recordings => {
+                    return other("other recordings");
                 }
                 Some(_) => {}
             }
             platforms.push(platform);
         }
-        let Some((manifest, component)) = shared else {
+        let Some(Shared {
+            manifest,
+            component,
+            recordings,
+        }) = shared
+        else {
             return fail(
                 &name,
                 "nothing in it for any architecture that this host knows",
@@ -200,6 +226,7 @@ impl Reader {
             annotations: index.annotations,
             manifest,
             component,
+            recordings,
             platforms,
         })
     }
@@ -209,7 +236,7 @@ impl Reader {
         from: &str,
         descriptor: &Descriptor,
         architecture: Arch,
-    ) -> Result<(Platform, Layer, Option<Layer>), TarError> {
+    ) -> Result<(Platform, Shared), TarError> {
         let name = self.blob(from, descriptor)?.0;
         let image: ImageManifest = self.document(&name)?;
         if image.schema_version != 2 {
@@ -230,13 +257,34 @@ impl Reader {
         }
         self.blob(&name, &image.config)?;
         let (mut object, mut component, mut manifest) = (None, None, None);
+        let mut recordings: Vec<RecordingLayer> = Vec::new();
         let mut others = Vec::new();
         for layer in &image.layers {
             let (_, bytes) = self.blob(&name, layer)?;
+            let content = || Layer {
+                digest: layer.digest.clone(),
+                bytes: bytes.to_vec(),
+            };
             let place = match layer.media_type.as_str() {
                 EBPF_MEDIA_TYPE => &mut object,
                 WASM_MEDIA_TYPE => &mut component,
                 MANIFEST_MEDIA_TYPE => &mut manifest,
+                RECORDING_MEDIA_TYPE => {
+                    let Some(title) = layer.annotations.get(TITLE_ANNOTATION) else {
+                        return fail(&name, "a recording without a title");
+                    };
+                    if recordings.iter().any(|other| other.name == *title) {
+                        return fail(
+                            &name,
+                            format!("two recordings called {}", title.escape_debug()),
+                        );
+                    }
+                    recordings.push(RecordingLayer {
+                        name: title.clone(),
+                        layer: content(),
+                    });
+                    continue;
+                }
                 other => {
                     others.push((other.to_owned(), layer.digest.clone()));
                     continue;
@@ -245,10 +293,7 @@ impl Reader {
             if place.is_some() {
                 return fail(&name, format!("two layers of type {}", layer.media_type));
             }
-            *place = Some(Layer {
-                digest: layer.digest.clone(),
-                bytes: bytes.to_vec(),
-            });
+            *place = Some(content());
         }
         let Some(object) = object else {
             return fail(
@@ -269,8 +314,11 @@ impl Reader {
                 object,
                 others,
             },
-            manifest,
-            component,
+            Shared {
+                manifest,
+                component,
+                recordings,
+            },
         ))
     }
 

@@ -9,7 +9,7 @@ mod tarball;
 mod write;
 
 pub use crate::bundle::Bundle;
-pub use archive::{Archive, Layer, Platform};
+pub use archive::{Archive, Layer, Platform, RecordingLayer};
 pub use error::BundleError;
 pub use write::{Contents, Written};
 
@@ -25,8 +25,10 @@ pub const EBPF_MEDIA_TYPE: &str = "application/vnd.ig.gadget.ebpf.v1";
 pub const WASM_MEDIA_TYPE: &str = "application/wasm";
 /// The layer with `gadget.yaml`.
 pub const MANIFEST_MEDIA_TYPE: &str = "application/vnd.ig.gadget.manifest.v1+yaml";
+/// A layer with a recording; its title is the name under which it is replayed.
+pub const RECORDING_MEDIA_TYPE: &str = "application/vnd.ig.gadget.recording.v1";
 
-/// The gadget's name.
+/// The gadget's name; of a recording's layer, the recording's.
 pub const TITLE_ANNOTATION: &str = "org.opencontainers.image.title";
 /// The gadget's version.
 pub const VERSION_ANNOTATION: &str = "org.opencontainers.image.version";

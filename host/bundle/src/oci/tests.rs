@@ -133,6 +133,38 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
+fn recordings_are_layers_by_name() {
+    let mut contents = contents();
+    let recording = |n: u8| (format!("{n}.igrec"), vec![n; 9]);
+    contents.recordings = BTreeMap::from([recording(1), recording(2)]);
+    let bytes = contents.archive("x.oci").unwrap().0;
+    let bundle = Bundle::parse("x.oci", &bytes, Arch::Arm64).unwrap();
+    let held: Vec<_> = bundle
+        .recordings
+        .iter()
+        .map(|r| (r.name.clone(), r.layer.bytes.clone()))
+        .collect();
+    assert_eq!(held, [recording(1), recording(2)]);
+    // As another tool might write it.
+    let twice = edit(tarball::read(&bytes).unwrap(), "2.igrec", "1.igrec");
+    assert!(
+        refused(&twice).contains("two recordings called 1.igrec"),
+        "{}",
+        refused(&twice)
+    );
+    let nameless = edit(
+        tarball::read(&bytes).unwrap(),
+        r#"{"org.opencontainers.image.title":"2.igrec"}"#,
+        "{}",
+    );
+    assert!(
+        refused(&nameless).contains("a recording without a title"),
+        "{}",
+        refused(&nameless)
+    );
+}
+
+#[test]
 fn writing_twice_gives_the_same_bytes_and_leaves_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (folder.path().join("one.oci"), folder.path().join("two.oci"));

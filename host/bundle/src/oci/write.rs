@@ -7,7 +7,8 @@ use super::documents::{
 use super::tarball::{self, BLOBS, INDEX, LAYOUT};
 use super::{
     ARTIFACT_TYPE, Arch, BundleError, DESCRIPTION_ANNOTATION, EBPF_MEDIA_TYPE, MANIFEST_MEDIA_TYPE,
-    MAX_BUNDLE_BYTES, TITLE_ANNOTATION, VERSION_ANNOTATION, WASM_MEDIA_TYPE, digest,
+    MAX_BUNDLE_BYTES, RECORDING_MEDIA_TYPE, TITLE_ANNOTATION, VERSION_ANNOTATION, WASM_MEDIA_TYPE,
+    digest,
 };
 use crate::bundle;
 use serde::Serialize;
@@ -25,6 +26,8 @@ pub struct Contents {
     pub objects: BTreeMap<Arch, Vec<u8>>,
     /// The guest, if the gadget has one.
     pub component: Option<Vec<u8>>,
+    /// Recordings by the name under which they are replayed.
+    pub recordings: BTreeMap<String, Vec<u8>>,
     /// What else to say about the bundle, such as the tools that built it
     /// ([`TOOLCHAIN_ANNOTATION_PREFIX`](super::TOOLCHAIN_ANNOTATION_PREFIX)). Title, version and description come from
     /// the manifest.
@@ -123,6 +126,12 @@ impl Contents {
                     .map(|component| blob(WASM_MEDIA_TYPE, component)),
             );
             layers.push(blob(MANIFEST_MEDIA_TYPE, self.manifest.as_bytes()));
+            for (name, recording) in &self.recordings {
+                let mut layer = blob(RECORDING_MEDIA_TYPE, recording);
+                let title = (TITLE_ANNOTATION.to_owned(), name.clone());
+                layer.annotations = BTreeMap::from([title]);
+                layers.push(layer);
+            }
             let image = ImageManifest {
                 schema_version: 2,
                 media_type: Some(IMAGE_MEDIA_TYPE.to_owned()),
