@@ -30,6 +30,8 @@ mod output;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod recording;
+#[cfg(test)]
 mod shell;
 #[cfg(test)]
 mod specification;

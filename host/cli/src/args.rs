@@ -1,11 +1,12 @@
 //! The command line: one clap definition, completed with the gadget's own parameters once the bundle is known.
 
-use crate::{completion, doctor, man, units, version};
+use crate::{completion, doctor, man, recording, units, version};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ig_engine::manifest::{INTERVAL, Manifest, ParamType};
 use ig_engine::output::{Column, OutputSpec, Table};
+use ig_engine::recording::EXTENSION;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The name of the group under which a gadget's own flags stand in `--help`.
@@ -20,6 +21,8 @@ pub fn program() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run())
+        .subcommand(record())
+        .subcommand(recording::command())
         .subcommand(image())
         .subcommand(doctor::command())
         .subcommand(completion::command())
@@ -30,8 +33,9 @@ pub fn program() -> Command {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 also after Ctrl-C and timeout; with `-- CMD` its own status, 128 + n when signal n ended it;
-2 usage; 120 something was lost and --fail-on-loss was given; 121 the guest trapped too often;
-122 permission or kernel; 123 the bundle was refused; 125 anything else; 126 CMD can't be run; 127 CMD not found.";
+2 usage; 120 something was lost and --fail-on-loss was given, or a replay lacks an answer and --strict was;
+121 the guest trapped too often; 122 permission or kernel; 123 the bundle or the recording was refused;
+125 anything else; 126 CMD can't be run; 127 CMD not found.";
 
 fn image() -> Command {
     Command::new("image")
@@ -69,6 +73,12 @@ fn image() -> Command {
                         .value_name("FILE")
                         .value_parser(value_parser!(PathBuf))
                         .help("The manifest [default: DIR/gadget.yaml]"),
+                )
+                .arg(
+                    Arg::new("recordings")
+                        .long("recordings")
+                        .action(ArgAction::SetTrue)
+                        .help("Also puts the recordings of DIR/tests into the bundle, for `ig run --replay NAME`"),
                 ),
         )
         .subcommand(
@@ -96,15 +106,84 @@ pub fn text_or_json() -> Arg {
         .help("How to show it")
 }
 
-fn run() -> Command {
+/// `ig run`.
+pub fn run() -> Command {
+    let only_live = [
+        "command",
+        "pid",
+        "tid",
+        "comm",
+        "uid",
+        "gid",
+        "timeout",
+        "ring-size",
+    ];
+    of_gadget("run")
+        .about("Runs a gadget: from a bundle, or from its folder, which is built first")
+        .override_usage("ig run [OPTIONS] <BUNDLE|DIR> [GADGET PARAMETERS] [-- CMD [ARGS]...]")
+        .arg(
+            Arg::new("replay")
+                .long("replay")
+                .value_name("FILE.igrec")
+                .value_parser(value_parser!(PathBuf))
+                .conflicts_with_all(only_live)
+                .help(
+                    "Takes a recording in place of the kernel: a file, or the name of one in the bundle; \
+                     needs no rights",
+                ),
+        )
+        .arg(
+            Arg::new("strict")
+                .long("strict")
+                .action(ArgAction::SetTrue)
+                .requires("replay")
+                .help("Exits with 120 when the guest asked what the recording has no answer to"),
+        )
+}
+
+/// `ig record`: all of `ig run`, and a recording.
+pub fn record() -> Command {
+    of_gadget("record")
+        .about("Runs a gadget and records all that it got from the kernel, for `ig run --replay`")
+        .override_usage(
+            "ig record -o FILE.igrec [OPTIONS] <BUNDLE|DIR> [GADGET PARAMETERS] [-- CMD [ARGS]...]",
+        )
+        .mut_arg("output", |arg| {
+            arg.required(true)
+                .value_name("FILE.igrec|FORMAT[=FILE]")
+                .value_parser(record_output)
+                .help(
+                    "The recording, which has its name when it is whole; rows too where a format is given, as in \
+                     `ig run`: -o run.igrec -o json=rows.json [default for rows: none]",
+                )
+        })
+}
+
+/// One `-o` of `ig record`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecordOutput {
+    /// The recording.
+    Recording(PathBuf),
+    /// Rows.
+    Rows(OutputSpec),
+}
+
+fn record_output(text: &str) -> Result<RecordOutput, String> {
+    if Path::new(text).extension().is_some_and(|e| e == EXTENSION) {
+        return Ok(RecordOutput::Recording(PathBuf::from(text)));
+    }
+    let rows = text.parse().map(RecordOutput::Rows);
+    rows.map_err(|e| format!("{e}; the name of a recording ends with .{EXTENSION}"))
+}
+
+/// What runs a gadget, by the name of its command.
+fn of_gadget(name: &'static str) -> Command {
     let target = "What to trace";
     let output = "Output";
     let limits = "Limits of the guest";
     let flag =
         |name: &'static str, value: &'static str| Arg::new(name).long(name).value_name(value);
-    Command::new("run")
-        .about("Runs a gadget: from a bundle, or from its folder, which is built first")
-        .override_usage("ig run [OPTIONS] <BUNDLE|DIR> [GADGET PARAMETERS] [-- CMD [ARGS]...]")
+    Command::new(name)
         .arg(
             Arg::new("bundle")
                 .value_name("BUNDLE|DIR")
@@ -297,9 +376,10 @@ fn run() -> Command {
         .after_help(EXIT_CODES)
 }
 
-/// `run` with the parameters and the columns of one gadget.
-pub fn run_with(manifest: &Manifest, tables: &[Table]) -> Command {
-    let mut command = run().display_name(format!("ig run {}", manifest.name));
+/// `run` or `record` with the parameters and the columns of one gadget.
+pub fn with_gadget(command: Command, manifest: &Manifest, tables: &[Table]) -> Command {
+    let name = format!("ig {} {}", command.get_name(), manifest.name);
+    let mut command = command.display_name(name);
     if !manifest.description.is_empty() {
         command = command.about(manifest.description.clone());
     }
@@ -374,9 +454,8 @@ fn columns(tables: &[Table]) -> String {
     text
 }
 
-/// The first argument that is neither a flag nor a flag's value: the bundle. `args` begin after `run`.
-pub fn find_bundle(args: &[OsString]) -> Option<&OsStr> {
-    let run = run();
+/// The first argument that is neither a flag nor a flag's value: the bundle. `args` begin after the command's name.
+pub fn find_bundle<'a>(command: &Command, args: &'a [OsString]) -> Option<&'a OsStr> {
     let takes_value = |arg: &Arg| arg.get_action().takes_values();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -385,7 +464,7 @@ pub fn find_bundle(args: &[OsString]) -> Option<&OsStr> {
             return None;
         }
         if let Some(long) = text.strip_prefix("--") {
-            let known = run.get_arguments().find(|a| a.get_long() == Some(long));
+            let known = command.get_arguments().find(|a| a.get_long() == Some(long));
             if known.is_some_and(takes_value) {
                 args.next();
             }
@@ -393,7 +472,7 @@ pub fn find_bundle(args: &[OsString]) -> Option<&OsStr> {
             let mut letters = short.chars();
             let known = letters
                 .next()
-                .and_then(|c| run.get_arguments().find(|a| a.get_short() == Some(c)));
+                .and_then(|c| command.get_arguments().find(|a| a.get_short() == Some(c)));
             if known.is_some_and(takes_value) && letters.next().is_none() {
                 args.next();
             }
@@ -472,11 +551,30 @@ mod tests {
             (&["-ojson", "x.oci"], Some("x.oci")),
             (&["--output=json", "--fail-on-loss", "x.oci"], Some("x.oci")),
             (&["--timeout", "2s", "dir/", "--", "ls"], Some("dir/")),
+            (&["--replay", "a.igrec", "--strict", "x.oci"], Some("x.oci")),
             (&["--", "ls"], None),
             (&["--help"], None),
         ] {
-            assert_eq!(find_bundle(&os(args)), bundle.map(OsStr::new), "{args:?}");
+            assert_eq!(
+                find_bundle(&run(), &os(args)),
+                bundle.map(OsStr::new),
+                "{args:?}"
+            );
         }
+    }
+
+    #[test]
+    fn a_recording_is_known_by_its_name() {
+        let recording = |text: &str| RecordOutput::Recording(PathBuf::from(text));
+        for text in ["run.igrec", "a/b=c.igrec"] {
+            assert_eq!(record_output(text), Ok(recording(text)));
+        }
+        assert_eq!(
+            record_output("json=a"),
+            Ok(RecordOutput::Rows("json=a".parse().unwrap()))
+        );
+        let error = record_output("run.rec").unwrap_err();
+        assert!(error.contains("ends with .igrec"), "{error}");
     }
 
     #[test]

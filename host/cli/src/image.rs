@@ -15,7 +15,14 @@ pub fn build(matches: &ArgMatches) -> Result<u8, Failure> {
     let Some(dir) = path("dir") else {
         return Ok(exit::USAGE);
     };
-    build_to(dir, path("out"), path("prog"), path("definition"))?;
+    let recordings = matches.get_flag("recordings");
+    build_to(
+        dir,
+        path("out"),
+        path("prog"),
+        path("definition"),
+        recordings,
+    )?;
     Ok(0)
 }
 
@@ -25,6 +32,7 @@ pub fn build_to(
     out: Option<&Path>,
     prog: Option<&Path>,
     definition: Option<&Path>,
+    recordings: bool,
 ) -> Result<(), Failure> {
     let other = |e: anyhow::Error| Failure {
         code: exit::OTHER,
@@ -58,6 +66,9 @@ pub fn build_to(
                 arguments.extend([flag.as_ref(), path.as_os_str()]);
             }
         }
+        if recordings {
+            arguments.push("--recordings".as_ref());
+        }
         arguments.extend(["--".as_ref(), dir.as_os_str()]);
         let status = build_as_caller(&ig, &arguments, &caller).map_err(|e| other(e.into()))?;
         return match status.code() {
@@ -77,6 +88,7 @@ pub fn build_to(
         out: out.map(Path::to_owned),
         prog: prog.map(Path::to_owned),
         definition: definition.map(Path::to_owned),
+        recordings,
     };
     // Beside the rows of a gadget that runs from its folder, so not on standard output.
     let mut progress = |step: &str| {

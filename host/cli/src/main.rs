@@ -6,6 +6,8 @@ mod completion;
 mod doctor;
 mod image;
 mod man;
+mod recording;
+mod replay;
 mod run;
 mod sinks;
 mod units;
@@ -50,7 +52,8 @@ fn main() -> ExitCode {
     }
     let args: Vec<OsString> = std::env::args_os().collect();
     let result = match args.get(1).and_then(|a| a.to_str()) {
-        Some("run") => run::main(&args),
+        Some("run") => run::main(&args, args::run()),
+        Some("record") => run::main(&args, args::record()),
         _ => {
             let matches = args::program().get_matches_from(args);
             subcommand(&matches)
@@ -110,6 +113,10 @@ fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {
         Some(("image", image)) => match image.subcommand() {
             Some(("build", m)) => image::build(m),
             Some(("inspect", m)) => image::inspect(m),
+            _ => Ok(exit::USAGE),
+        },
+        Some(("recording", recording)) => match recording.subcommand() {
+            Some(("show", m)) => recording::show(m),
             _ => Ok(exit::USAGE),
         },
         Some(("doctor", m)) => doctor::main(m),

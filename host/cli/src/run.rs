@@ -1,12 +1,16 @@
-//! `ig run`: from the arguments to a running gadget, and from its end to an exit code.
+//! `ig run` and `ig record`: from the arguments to a running gadget, and from its end to an exit code.
 
-use crate::{Failure, args, caller, exit, sinks};
-use anyhow::{Context, anyhow};
-use clap::ArgMatches;
+use crate::args::RecordOutput;
+use crate::{Failure, args, caller, exit, replay, sinks};
+use anyhow::{Context, anyhow, bail};
+use clap::{ArgMatches, Command};
+use ig_engine::Say;
 use ig_engine::bundle::{Arch, Bundle};
 use ig_engine::command::{CommandError, CommandSpec};
 use ig_engine::options::{GuestLimits, RunError, RunOptions, Target};
-use ig_engine::output::TerminalSize;
+use ig_engine::output::{Format, OutputSpec, TerminalSize};
+use ig_engine::record::RecordOptions;
+use ig_engine::replay::ReplayOptions;
 use ig_engine::run::Outcome;
 use ig_engine::stop::{Reason, Stop};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
@@ -17,44 +21,88 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Runs `ig run` with the whole command line.
-pub fn main(args: &[OsString]) -> Result<u8, Failure> {
-    let after_run = args.get(2..).unwrap_or_default();
-    let Some(path) = args::find_bundle(after_run).map(PathBuf::from) else {
+/// Runs `ig run` or `ig record` with the whole command line.
+pub fn main(args: &[OsString], definition: Command) -> Result<u8, Failure> {
+    let after = args.get(2..).unwrap_or_default();
+    let name = definition.get_name().to_owned();
+    let Some(path) = args::find_bundle(&definition, after).map(PathBuf::from) else {
         // Help, a usage error, or nothing to run: the plain definition knows what to say.
         args::program().get_matches_from(args);
         return Err(Failure::new(
             exit::USAGE,
-            anyhow!("no bundle is given; see `ig run --help`"),
+            anyhow!("no bundle is given; see `ig {name} --help`"),
         ));
     };
-    let bundle = open(&path)?;
+    let (file, bundle) = open(&path)?;
     // The gadget's own parameters stand beside the host's flags, so one definition parses, refuses and explains all.
     let tables = ig_engine::columns::tables(&bundle).map_err(refusal)?;
-    let matches = args::run_with(&bundle.manifest, &tables).get_matches_from(
-        std::iter::once(OsString::from("ig run")).chain(after_run.iter().cloned()),
-    );
-    start(bundle, &matches)
+    let program = OsString::from(format!("ig {name}"));
+    let matches = args::with_gadget(definition, &bundle.manifest, &tables)
+        .get_matches_from(std::iter::once(program).chain(after.iter().cloned()));
+    start(&file, bundle, &name, &matches)
 }
 
-/// The bundle, built first when the path is a gadget's folder.
-fn open(path: &Path) -> Result<Bundle, Failure> {
+/// The bundle and its file, built first when the path is a gadget's folder.
+fn open(path: &Path) -> Result<(PathBuf, Bundle), Failure> {
     let file = if path.is_dir() {
         build(path)?
     } else {
         path.to_owned()
     };
-    Bundle::open(&file, Arch::host()).map_err(|e| Failure::new(exit::REFUSED, e))
+    let bundle = Bundle::open(&file, Arch::host()).map_err(|e| Failure::new(exit::REFUSED, e))?;
+    Ok((file, bundle))
 }
 
 fn build(dir: &Path) -> Result<PathBuf, Failure> {
     let out = dir.join(".ig").join("run.oci");
-    crate::image::build_to(dir, Some(&out), None, None)?;
+    crate::image::build_to(dir, Some(&out), None, None, false)?;
     Ok(out)
 }
 
-fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
+/// The recording and the rows that `-o` asks for.
+fn asked(name: &str, matches: &ArgMatches) -> anyhow::Result<(Option<PathBuf>, Vec<OutputSpec>)> {
+    if name != "record" {
+        let rows = matches
+            .get_many::<OutputSpec>("output")
+            .into_iter()
+            .flatten();
+        return Ok((None, rows.cloned().collect()));
+    }
+    let (mut recordings, mut rows) = (Vec::new(), Vec::new());
+    for output in matches
+        .get_many::<RecordOutput>("output")
+        .into_iter()
+        .flatten()
+    {
+        match output {
+            RecordOutput::Recording(path) => recordings.push(path.clone()),
+            RecordOutput::Rows(spec) => rows.push(spec.clone()),
+        }
+    }
+    if recordings.len() != 1 {
+        bail!("`ig record` makes one recording; say which: -o FILE.igrec");
+    }
+    if rows.is_empty() && !matches.contains_id("output-file") {
+        rows.push(OutputSpec {
+            format: Format::None,
+            file: None,
+        });
+    }
+    Ok((recordings.pop(), rows))
+}
+
+fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Result<u8, Failure> {
     let other = |e: io::Error| Failure::new(exit::OTHER, e);
+    let usage = |e: anyhow::Error| Failure::new(exit::USAGE, e);
+    let (recording, rows) = asked(name, matches).map_err(usage)?;
+    // Before anything is opened for writing: what is replayed may be wrong.
+    let (bundle, replayed) = match replay_of(name, matches) {
+        Some(path) => {
+            let (bundle, recording) = replay::open(path, file, bundle)?;
+            (bundle, Some(recording))
+        }
+        None => (bundle, None),
+    };
     // Opened before anything runs: a path that can't be written is an error now, not at the end.
     let summary_file = match matches.get_one::<PathBuf>("summary") {
         Some(path) => {
@@ -73,8 +121,7 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
     };
     let stop = Arc::new(Stop::new().map_err(other)?);
     let stdout_is_terminal = io::stdout().is_terminal();
-    let specs =
-        sinks::specs(matches, stdout_is_terminal).map_err(|e| Failure::new(exit::USAGE, e))?;
+    let specs = sinks::specs(matches, rows, stdout_is_terminal).map_err(usage)?;
     let terminal = stdout_is_terminal.then(|| TerminalSize::new(terminal_width()));
     listen(stop.clone(), terminal.clone()).map_err(other)?;
     let command = matches
@@ -96,30 +143,50 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
         max_traps: matches.get_one("max-traps").copied().unwrap_or(0),
     };
     let output = sinks::options(matches, specs, terminal).map_err(other)?;
-    let options = RunOptions {
-        params: args::params(&bundle.manifest, matches),
-        bundle,
-        target: Target {
-            pid: matches.get_one("pid").copied(),
-            tid: matches.get_one("tid").copied(),
-            comm: matches.get_one("comm").cloned(),
-            uid: matches.get_one("uid").copied(),
-            gid: matches.get_one("gid").copied(),
-        },
-        command,
-        timeout: matches.get_one("timeout").copied(),
-        ring_size: matches.get_one("ring-size").copied(),
-        limits,
-        output,
-        cache: cache_folder(),
-        verbose,
-        stop,
-        say: Arc::new(|text: &str| {
-            // Nobody to tell is no reason to stop.
-            let _ = writeln!(io::stderr(), "ig: {text}");
+    let params = args::params(&bundle.manifest, matches);
+    let cache = cache_folder();
+    let say: Say = Arc::new(|text: &str| {
+        // Nobody to tell is no reason to stop.
+        let _ = writeln!(io::stderr(), "ig: {text}");
+    });
+    let outcome = match replayed {
+        Some(recording) => ig_engine::replay::replay(ReplayOptions {
+            params,
+            bundle,
+            limits: replay::limits(matches, limits, recording.limits(), &say),
+            recording,
+            output,
+            cache,
+            verbose,
+            stop,
+            say,
+        }),
+        None => ig_engine::run::run(RunOptions {
+            params,
+            bundle,
+            target: Target {
+                pid: matches.get_one("pid").copied(),
+                tid: matches.get_one("tid").copied(),
+                comm: matches.get_one("comm").cloned(),
+                uid: matches.get_one("uid").copied(),
+                gid: matches.get_one("gid").copied(),
+            },
+            command,
+            timeout: matches.get_one("timeout").copied(),
+            ring_size: matches.get_one("ring-size").copied(),
+            record: recording.map(|path| RecordOptions {
+                path,
+                owner: caller::caller().map(|caller| (caller.uid, caller.gid)),
+            }),
+            limits,
+            output,
+            cache,
+            verbose,
+            stop,
+            say,
         }),
     };
-    let outcome = ig_engine::run::run(options).map_err(refusal)?;
+    let outcome = outcome.map_err(refusal)?;
     // The summary never goes to standard output, so that a pipe to another program stays whole.
     let _ = write!(io::stderr(), "{}", outcome.summary);
     if let Some((path, mut file)) = summary_file {
@@ -128,11 +195,17 @@ fn start(bundle: Bundle, matches: &ArgMatches) -> Result<u8, Failure> {
             .with_context(|| format!("--summary: can't write {}", path.display()))
             .map_err(|e| Failure::new(exit::OTHER, e))?;
     }
-    code(outcome, matches.get_flag("fail-on-loss"))
+    let strict = replay_of(name, matches).is_some() && matches.get_flag("strict");
+    code(outcome, matches.get_flag("fail-on-loss"), strict)
+}
+
+/// What to replay.
+fn replay_of<'a>(name: &str, matches: &'a ArgMatches) -> Option<&'a PathBuf> {
+    (name == "run").then(|| matches.get_one::<PathBuf>("replay"))?
 }
 
 /// What the exit code says about a run that was.
-fn code(outcome: Outcome, fail_on_loss: bool) -> Result<u8, Failure> {
+fn code(outcome: Outcome, fail_on_loss: bool, strict: bool) -> Result<u8, Failure> {
     let Outcome {
         summary,
         reason,
@@ -166,14 +239,20 @@ fn code(outcome: Outcome, fail_on_loss: bool) -> Result<u8, Failure> {
             anyhow!("something was lost, and --fail-on-loss is set"),
         ));
     }
+    if strict && !summary.unanswered.is_empty() {
+        return Err(Failure::new(
+            exit::LOSS,
+            anyhow!("the guest asked what the recording has no answer to, and --strict is set"),
+        ));
+    }
     Ok(command.filter(|c| !c.by_us).map_or(0, |c| c.status))
 }
 
-fn refusal(error: RunError) -> Failure {
+pub fn refusal(error: RunError) -> Failure {
     let code = match &error {
         RunError::Usage(_) => exit::USAGE,
         RunError::Missing(_) | RunError::Kernel(_) => exit::KERNEL,
-        RunError::Refused(_) => exit::REFUSED,
+        RunError::Refused(_) | RunError::Recording(_) => exit::REFUSED,
         RunError::Init(_) => exit::TRAPS,
         RunError::Command(CommandError::NotFound { .. }) => exit::NOT_FOUND,
         RunError::Command(CommandError::NotRunnable { .. }) => exit::NOT_RUNNABLE,

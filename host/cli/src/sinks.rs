@@ -8,13 +8,12 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-/// The outputs asked for; each goes somewhere of its own.
-pub fn specs(matches: &ArgMatches, stdout_is_terminal: bool) -> Result<Vec<OutputSpec>> {
-    let asked = matches
-        .get_many::<OutputSpec>("output")
-        .into_iter()
-        .flatten()
-        .cloned();
+/// The outputs asked for, of which `-o` asked for these; each goes somewhere of its own.
+pub fn specs(
+    matches: &ArgMatches,
+    asked: Vec<OutputSpec>,
+    stdout_is_terminal: bool,
+) -> Result<Vec<OutputSpec>> {
     let file = matches.get_one::<PathBuf>("output-file").cloned();
     let specs = OutputSpec::all(asked, file)?;
     if let Some(spec) = specs

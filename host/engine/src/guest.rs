@@ -1,9 +1,9 @@
 //! What a guest may ask of the host during one call, and what it emitted in it.
 
+use crate::questions::{Ask, Maps};
 use crate::timers::Timers;
 use arrow_array::ArrayRef;
 use ig_bundle::manifest::Access;
-use ig_kernel::{Map, Update};
 use ig_sandbox::{ColumnView, EmitError, Host, Level, MapError};
 use ig_table::buffers;
 use ig_table::schema::DataType;
@@ -36,7 +36,6 @@ pub(crate) struct GuestTable {
 pub(crate) struct Grant {
     pub name: String,
     pub access: Vec<Access>,
-    pub map: Map,
 }
 
 /// What a guest emitted, until the call in which it did returns.
@@ -65,6 +64,8 @@ pub(crate) struct GuestHost {
     /// By index in the manifest; None: it goes to the eBPF side alone.
     pub params: Vec<Option<String>>,
     pub grants: Vec<Grant>,
+    /// Who answers about the maps of the grants, in their order.
+    pub maps: Box<dyn Maps>,
     pub timers: Timers,
     /// Boot and wall clock in nanoseconds, fixed within one call.
     pub now: (u64, u64),
@@ -87,13 +88,16 @@ impl GuestHost {
         gadget: &str,
         tables: Vec<GuestTable>,
         params: Vec<Option<String>>,
+        grants: Vec<Grant>,
+        maps: Box<dyn Maps>,
         staging_limit: usize,
         say: Say,
     ) -> Self {
         Self {
             tables,
             params,
-            grants: Vec::new(),
+            grants,
+            maps,
             timers: Timers::default(),
             now: (0, 0),
             staged: Vec::new(),
@@ -133,19 +137,23 @@ impl GuestHost {
         }
     }
 
-    fn grant(&self, grant: u16, access: Access) -> Result<&Grant, MapError> {
-        let g = self
-            .grants
-            .get(usize::from(grant))
-            .ok_or(MapError::Unknown)?;
-        if g.access.contains(&access) {
-            Ok(g)
-        } else {
-            Err(MapError::Denied(format!(
+    fn ask_map(
+        &mut self,
+        grant: u16,
+        access: Access,
+        ask: Ask,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<Option<Vec<u8>>, MapError> {
+        let map = usize::from(grant);
+        let g = self.grants.get(map).ok_or(MapError::Unknown)?;
+        if !g.access.contains(&access) {
+            return Err(MapError::Denied(format!(
                 "the manifest does not grant {access:?} on map {}",
                 g.name
-            )))
+            )));
         }
+        self.maps.ask(map, ask, key, value, self.staging_limit)
     }
 }
 
@@ -300,34 +308,22 @@ impl Host for GuestHost {
     }
 
     fn map_lookup(&mut self, grant: u16, key: &[u8]) -> Result<Option<Vec<u8>>, MapError> {
-        self.grant(grant, Access::Lookup)?
-            .map
-            .lookup(key)
-            .map_err(failed)
+        self.ask_map(grant, Access::Lookup, Ask::Lookup, key, &[])
     }
 
     fn map_update(&mut self, grant: u16, key: &[u8], value: &[u8]) -> Result<(), MapError> {
-        self.grant(grant, Access::Update)?
-            .map
-            .update(key, value, Update::Any)
-            .map(|_| ())
-            .map_err(failed)
+        self.ask_map(grant, Access::Update, Ask::Update, key, value)
+            .map(drop)
     }
 
     fn map_delete(&mut self, grant: u16, key: &[u8]) -> Result<bool, MapError> {
-        self.grant(grant, Access::Delete)?
-            .map
-            .delete(key)
-            .map_err(failed)
+        let there = self.ask_map(grant, Access::Delete, Ask::Delete, key, &[])?;
+        Ok(there.is_some())
     }
 
     fn map_read_all(&mut self, grant: u16) -> Result<Vec<u8>, MapError> {
-        let mut entries = Vec::new();
-        self.grant(grant, Access::ReadAll)?
-            .map
-            .read_all(&mut entries, self.staging_limit)
-            .map_err(failed)?;
-        Ok(entries)
+        let entries = self.ask_map(grant, Access::ReadAll, Ask::ReadAll, &[], &[])?;
+        Ok(entries.unwrap_or_default())
     }
 
     fn timer_every(&mut self, period_ns: u64) -> Result<u32, String> {
@@ -341,10 +337,6 @@ impl Host for GuestHost {
     fn timer_cancel(&mut self, timer: u32) {
         self.timers.cancel(timer);
     }
-}
-
-fn failed(e: impl std::fmt::Display) -> MapError {
-    MapError::Failed(e.to_string())
 }
 
 fn word(level: Level) -> &'static str {

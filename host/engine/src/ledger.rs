@@ -167,7 +167,7 @@ pub struct Summary {
     pub gadget: String,
     /// The gadget's version.
     pub version: String,
-    /// Why the run ended: `signal`, `timeout`, `command`, `traps`, `reader`, `snapshot` or `error`.
+    /// Why the run ended: `signal`, `timeout`, `command`, `traps`, `reader`, `snapshot`, `recording` or `error`.
     pub ended_by: String,
     /// Nanoseconds from the first attached program to the end.
     pub duration_ns: u64,
@@ -184,6 +184,47 @@ pub struct Summary {
     pub left_out: Vec<LeftOut>,
     /// Nanoseconds that the writer waited for whoever reads the output.
     pub output_blocked_ns: u64,
+    /// Of a replay: the guest's questions to which the recording has no answer, by what was asked.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unanswered: BTreeMap<String, u64>,
+    /// The recording that was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<RecordingSummary>,
+}
+
+/// A recording that was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RecordingSummary {
+    /// The file.
+    pub path: String,
+    /// Calls in it.
+    pub calls: u64,
+    /// Records in it.
+    pub records: u64,
+    /// Answers to the guest's questions in it.
+    pub answers: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+impl fmt::Display for RecordingSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            path,
+            calls,
+            records,
+            answers: _,
+            bytes,
+        } = self;
+        write!(
+            f,
+            "recording {path}: {records} records in {calls} calls, {bytes} bytes"
+        )?;
+        if *records > 0 {
+            write!(f, ", {:.1} a record", *bytes as f64 / *records as f64)?;
+        }
+        Ok(())
+    }
 }
 
 impl Summary {
@@ -302,6 +343,12 @@ impl fmt::Display for Summary {
                 "output waited {:.1} s for its reader",
                 self.output_blocked_ns as f64 / 1e9
             )?;
+        }
+        for (question, n) in &self.unanswered {
+            writeln!(f, "UNANSWERED by the recording: {question}: {n} times")?;
+        }
+        if let Some(recording) = &self.recording {
+            writeln!(f, "{recording}")?;
         }
         Ok(())
     }

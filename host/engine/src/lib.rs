@@ -1,7 +1,9 @@
 //! One running gadget: kernel to sandbox to table, and the ledgers.
 
+mod assembly;
 pub mod columns;
 pub mod command;
+mod contents;
 pub mod doctor;
 mod early;
 mod guest;
@@ -9,6 +11,10 @@ pub mod ledger;
 pub mod options;
 mod pipeline;
 mod plan;
+mod questions;
+pub mod record;
+pub mod recording;
+pub mod replay;
 pub mod run;
 mod sink;
 pub mod stop;

@@ -2,6 +2,7 @@
 
 use crate::command::{CommandError, CommandSpec};
 use crate::guest::Say;
+use crate::record::RecordOptions;
 use crate::stop::Stop;
 use ig_bundle::Bundle;
 use ig_kernel::host::Missing;
@@ -104,6 +105,8 @@ pub struct RunOptions {
     pub timeout: Option<Duration>,
     /// Bytes of each ring buffer.
     pub ring_size: Option<u64>,
+    /// Where to record it.
+    pub record: Option<RecordOptions>,
     /// What the guest may use.
     pub limits: GuestLimits,
     /// Where rows go.
@@ -133,6 +136,9 @@ pub enum RunError {
     /// The bundle is not what it should be.
     #[error("{0}")]
     Refused(String),
+    /// A recording can't be read, or is not of this gadget.
+    #[error("{0}")]
+    Recording(String),
     /// The guest's first call failed.
     #[error("the guest did not start: {0}")]
     Init(String),

@@ -5,10 +5,12 @@ use crate::early::{Early, Left};
 use crate::guest::{Emitted, GuestHost, Say, Staged};
 use crate::ledger::{GuestSummary, RecordLedger, RowLedger};
 use crate::plan::PlannedTable;
+use crate::record::Tap;
 use crate::sink::Sink;
 use crate::timers::Timers;
 use arrow_array::ArrayRef;
 use ig_records::decode::Picked;
+use ig_records::recording::{Call, Overdue};
 use ig_sandbox::{Guest, Trap, TrapKind, Verdict};
 use ig_table::Rows;
 use ig_table::frames::Mode;
@@ -72,6 +74,10 @@ pub(crate) struct Pipeline {
     records: Vec<RecordLedger>,
     instance: Option<Instance>,
     early: Early,
+    /// Gets a copy of everything that comes in.
+    tap: Option<Tap>,
+    /// The timers that waited when the present call began; for the tap.
+    overdue: Vec<Overdue>,
     say: Say,
 }
 
@@ -95,6 +101,7 @@ impl Pipeline {
         sources: usize,
         instance: Option<Instance>,
         interval: Option<u64>,
+        tap: Option<Tap>,
         say: Say,
     ) -> Self {
         let sinks = tables
@@ -110,12 +117,20 @@ impl Pipeline {
             records: vec![RecordLedger::default(); sources],
             instance,
             early: Early::default(),
+            tap,
+            overdue: Vec::new(),
             say,
         }
     }
 
     /// The guest's first call. What it emits is committed. The error is for the user: there is nothing to fall back to.
     pub fn init(&mut self, now: Now) -> Result<(), String> {
+        let result = self.begin(now);
+        self.record(now, Call::Init);
+        result
+    }
+
+    fn begin(&mut self, now: Now) -> Result<(), String> {
         if let Some(interval) = self.interval {
             self.frame_clock.start(now.boot, interval, true)?;
         }
@@ -132,6 +147,21 @@ impl Pipeline {
 
     /// Hands a span of a source over. `records` of it are not discarded.
     pub fn deliver(
+        &mut self,
+        source: usize,
+        span: &[u8],
+        records: u32,
+        discarded: u32,
+        now: Now,
+    ) -> Result<(), TooManyTraps> {
+        self.note_overdue(now);
+        let result = self.account(source, span, records, discarded, now);
+        let source = u16::try_from(source).unwrap_or(u16::MAX);
+        self.record(now, Call::Process { source, span });
+        result
+    }
+
+    fn account(
         &mut self,
         source: usize,
         span: &[u8],
@@ -249,15 +279,27 @@ impl Pipeline {
 
     /// Calls every timer that is due.
     pub fn tick(&mut self, now: Now) -> Result<(), TooManyTraps> {
+        self.note_overdue(now);
+        let result = self.tick_without(&[], now);
+        if !self.overdue.is_empty() {
+            self.record(now, Call::Tick);
+        }
+        result
+    }
+
+    /// Calls every timer that is due, but not those that are held.
+    pub fn tick_without(&mut self, held: &[Overdue], now: Now) -> Result<(), TooManyTraps> {
         while let Some(guest) = self.guest() {
-            let Some((timer, due)) = guest.host_mut().timers.take_due(now.boot) else {
+            let timers = &mut guest.host_mut().timers;
+            let Some((timer, due)) = timers.take_due_of(now.boot, free(held)) else {
                 break;
             };
             guest.host_mut().begin(now.clocks(), false);
             let result = guest.tick(timer, due);
             self.ended("tick", result, now)?;
         }
-        if self.frame_clock.take_due(now.boot).is_some() {
+        let frames = self.frame_clock.take_due_of(now.boot, free_frames(held));
+        if frames.is_some() {
             self.end_gathered(|mode, _| mode == Mode::Interval);
         }
         Ok(())
@@ -265,21 +307,58 @@ impl Pipeline {
 
     /// When the next timer is due, in boot nanoseconds.
     pub fn next_timer(&self) -> Option<u64> {
+        self.next_timer_without(&[])
+    }
+
+    /// When the next timer is due of those that are not held, in boot nanoseconds.
+    pub fn next_timer_without(&self, held: &[Overdue]) -> Option<u64> {
         let instance = self.instance.as_ref().filter(|i| !i.over);
-        let guest = instance.and_then(|i| i.guest.host().timers.next_due());
-        guest.into_iter().chain(self.frame_clock.next_due()).min()
+        let guest = instance.and_then(|i| i.guest.host().timers.next_due_of(free(held)));
+        let frames = self.frame_clock.next_due_of(free_frames(held));
+        guest.into_iter().chain(frames).min()
+    }
+
+    /// Remembers which timers wait while the call is made that begins now.
+    fn note_overdue(&mut self, now: Now) {
+        self.overdue.clear();
+        if self.tap.is_none() {
+            return;
+        }
+        let overdue = |(timer, due, periods)| Overdue {
+            timer,
+            due,
+            periods,
+        };
+        if let Some(instance) = self.instance.as_ref().filter(|i| !i.over) {
+            let timers = instance.guest.host().timers.overdue(now.boot);
+            self.overdue.extend(timers.map(overdue));
+        }
+        let frames = self.frame_clock.overdue(now.boot);
+        let frames = frames.map(|(_, due, periods)| (FRAME_CLOCK, due, periods));
+        self.overdue.extend(frames.map(overdue));
+    }
+
+    fn record(&mut self, now: Now, call: Call<'_>) {
+        if let Some(tap) = &self.tap {
+            tap.call(now, &self.overdue, call);
+        }
     }
 
     /// The guest's last call, and the end of the frames that the host gathers.
     pub fn stop(&mut self, now: Now) -> Result<(), TooManyTraps> {
+        self.note_overdue(now);
         // A live view without a new row stays what it is.
         self.end_gathered(|mode, empty| mode == Mode::Final || !empty);
-        let Some(guest) = self.guest() else {
-            return Ok(());
+        let result = match self.guest() {
+            Some(guest) => {
+                guest.host_mut().begin(now.clocks(), false);
+                let result = guest.stop();
+                self.ended("stop", result, now)
+            }
+            None => Ok(()),
         };
-        guest.host_mut().begin(now.clocks(), false);
-        let result = guest.stop();
-        self.ended("stop", result, now)
+        self.record(now, Call::Stop);
+        result
     }
 
     /// Records of a source that were taken from its ring, discarded ones included.
@@ -318,6 +397,8 @@ impl Pipeline {
             records,
             instance,
             early: _,
+            tap: _,
+            overdue: _,
             say: _,
         } = self;
         let (main, others) = outputs.finish(Some(PATIENCE));
@@ -520,6 +601,19 @@ impl Pipeline {
             };
         }
     }
+}
+
+/// The timers that are not held, by number and due time.
+fn free(held: &[Overdue]) -> impl Fn(u32, u64) -> bool {
+    move |timer, due| !held.iter().any(|h| (h.timer, h.due) == (timer, due))
+}
+
+/// What a recording calls the clock of the frames that the host ends; no timer of a guest has this number.
+const FRAME_CLOCK: u32 = 0;
+
+/// The same for the clock of the frames that the host ends.
+fn free_frames(held: &[Overdue]) -> impl Fn(u32, u64) -> bool {
+    move |_, due| free(held)(FRAME_CLOCK, due)
 }
 
 /// The trap's line, and below it where in the guest it was.

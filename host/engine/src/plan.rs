@@ -59,6 +59,10 @@ pub(crate) struct Plan {
     pub default: usize,
     /// Nanoseconds after which the host ends the frames that it gathers; None: there are none that end so.
     pub interval: Option<u64>,
+    /// Every parameter by name, with its value.
+    pub params: Vec<(String, String)>,
+    /// Wanted columns that cost something in the kernel.
+    pub switched: Vec<Switched>,
     /// By index in the manifest; None: not for the guest.
     pub guest_params: Vec<Option<String>>,
     /// Maps that the guest may use, and how.
@@ -69,6 +73,15 @@ pub(crate) struct Plan {
     pub exclude: BTreeSet<String>,
     /// Programs that may be missing.
     pub optional: BTreeSet<String>,
+}
+
+/// A wanted column that a parameter of the eBPF side switches on.
+#[derive(Debug)]
+pub(crate) struct Switched {
+    pub table: String,
+    pub column: String,
+    /// The parameter, by index in the manifest.
+    pub param: usize,
 }
 
 impl PlannedTable {
@@ -106,7 +119,7 @@ impl Plan {
         } = &resolved;
 
         let mut planned = Vec::with_capacity(tables.len());
-        let mut enabled = BTreeSet::new();
+        let mut switched = Vec::new();
         let shown = Shown::of(tables, output)?;
         for (i, table) in tables.iter().enumerate() {
             let wish = if shown.has(i) {
@@ -114,10 +127,17 @@ impl Plan {
             } else {
                 Wish::default()
             };
-            enabled.extend(
-                wish.needed()
-                    .filter_map(|c| table.enables.get(c).copied().flatten()),
-            );
+            for c in wish.needed() {
+                if let (Some(Some(param)), Some(column)) =
+                    (table.enables.get(c), table.table.columns.get(c))
+                {
+                    switched.push(Switched {
+                        table: table.table.name.clone(),
+                        column: column.name.clone(),
+                        param: *param,
+                    });
+                }
+            }
             let early = bundle.component.is_some() && manifest.guest.stateless;
             let gathered = bundle.component.is_none() && table.mode.has_frames();
             planned.push(PlannedTable {
@@ -128,7 +148,10 @@ impl Plan {
 
         let mut params = params.to_vec();
         let interval = frame_interval(manifest, &planned, output.interval, &mut params)?;
+        let enabled = switched.iter().map(|s| s.param).collect();
         let values = values(manifest, &resolved, &params, &enabled)?;
+        let names = manifest.params.iter().map(|p| p.name.clone());
+        let effective = names.zip(values.iter().cloned()).collect();
         let mut variables = BTreeMap::new();
         let mut guest_params = Vec::new();
         for ((param, resolved), value) in manifest.params.iter().zip(&resolved.params).zip(values) {
@@ -170,6 +193,8 @@ impl Plan {
             tables: planned,
             default: shown.default,
             interval,
+            params: effective,
+            switched,
             guest_params,
             grants: maps
                 .iter()

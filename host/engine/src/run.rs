@@ -1,28 +1,30 @@
-//! One run, from a bundle to its summary.
+//! One run on the kernel, from a bundle to its summary.
 
+use crate::assembly::{self, GuestParts, PipelineParts};
 use crate::command::{CommandError, Ended, Held, Running};
-use crate::guest::{Grant, GuestHost, GuestTable, Say};
+use crate::guest::Say;
 use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, Summary};
-use crate::options::{OutputOptions, Place, RunError, RunOptions, SinkOptions};
-use crate::pipeline::{Instance, Now, Pipeline, TooManyTraps};
-use crate::plan::{Plan, PlannedTable};
+use crate::options::{RunError, RunOptions};
+use crate::pipeline::{Now, Pipeline, TooManyTraps};
+use crate::plan::Plan;
+use crate::questions::KernelMaps;
+use crate::record::Recorder;
+use crate::recording;
 use crate::stop::{Reason, Stop};
 use ig_bundle::Bundle;
 use ig_bundle::manifest::ResolvedSource;
 use ig_kernel::host;
 use ig_kernel::{LoadOptions, Loaded, Loader, Ring, Waiter, clock};
 use ig_object::Object;
-use ig_sandbox::{CacheUse, Grants, Limits, Sandbox, SandboxOptions};
-use ig_table::Table;
-use ig_table::columns::TerminalOptions;
+use ig_records::recording::KERNEL_SYMBOLS;
 use ig_table::kallsyms::WithKernelSymbols;
 use ig_table::kinds::words::Words;
-use ig_table::names::{Names, NoNames, Passwd};
-use ig_table::output::{Output, Outputs, QueueLimits, ShownTable};
-use ig_table::redact::Redactor;
+use ig_table::names::Passwd;
+use ig_table::output::WhenFull;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::sync::{Arc, mpsc};
+use std::io::{self, BufRead, BufReader};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How a run ended.
@@ -44,8 +46,6 @@ const STOP: u64 = 0;
 const BUSY_GRACE: Duration = Duration::from_millis(100);
 /// A command that got the same Ctrl-C is given this long to end by itself.
 const COMMAND_GRACE: Duration = Duration::from_millis(200);
-/// When compiling the guest takes longer than this, the user is told what is going on.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs a gadget until something ends it.
 ///
@@ -60,6 +60,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         command,
         timeout,
         ring_size,
+        record,
         limits,
         output,
         cache,
@@ -70,7 +71,11 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     let object = bundle
         .object()
         .map_err(|e| RunError::Refused(e.to_string()))?;
-    let words = Words::of_host(names());
+    let people = Arc::new(Passwd::of_host().unwrap_or_default());
+    let words = Words::of_host(Arc::new(WithKernelSymbols::new(
+        people.clone(),
+        Box::new(kernel_symbols),
+    )));
     let plan = Plan::new(
         &bundle,
         &object,
@@ -80,18 +85,22 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         &output,
         &words,
     )?;
-    let shown: Vec<&Table> = plan
-        .tables
-        .iter()
-        .filter(|table| table.shown)
-        .map(|table| &*table.table)
-        .collect();
-    let mut redactors = Redactor::of_tables(&shown, &output.redact)
-        .map_err(|e| RunError::Usage(e.to_string()))?
-        .into_iter();
+    let redactors = assembly::redactors(&plan.tables, &output)?;
     let missing = host::check(host::Needs::default());
     if !missing.is_empty() {
         return Err(RunError::Missing(missing));
+    }
+    let recorder = record
+        .map(|record| {
+            let header = recording::header(&bundle, &plan, &limits, &people, words.zone(), now());
+            Recorder::start(record, header).map_err(RunError::Host)
+        })
+        .transpose()?;
+    if let Some(recorder) = &recorder
+        && recording::needs_kernel_symbols(&plan)
+        && let Ok(functions) = kernel_symbols().and_then(recording::functions)
+    {
+        recorder.tap().answer(KERNEL_SYMBOLS, &[], &functions);
     }
     // First of all: its mark in the kernel must precede its first instruction.
     let held = command
@@ -99,44 +108,11 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         .transpose()?;
 
     // Neither waits for the other: the guest's machine code and the kernel's verifier.
-    let (guest, loaded) = std::thread::scope(|scope| {
-        let (ready, compiling) = mpsc::channel();
-        let began = Instant::now();
-        let kept = cache.is_some();
-        let program = bundle.component.as_deref().map(|component| {
-            scope.spawn(move || {
-                let sandbox = Sandbox::new(SandboxOptions {
-                    cache,
-                    ..SandboxOptions::default()
-                })?;
-                let program = sandbox.load(component);
-                // Nobody may be waiting any more.
-                let _ = ready.send(());
-                program
-            })
-        });
-        let loaded = load(&bundle.object, &object, &plan, ring_size);
-        let patience = PATIENCE.saturating_sub(began.elapsed());
-        if program.is_some() && lasts(&compiling, patience) {
-            say(if kept {
-                "compiling the guest, once: what comes of it is kept for later runs"
-            } else {
-                "compiling the guest"
-            });
-        }
-        (program.map(std::thread::ScopedJoinHandle::join), loaded)
+    let (program, loaded) = assembly::compile_beside(&bundle, cache, &say, || {
+        load(&bundle.object, &object, &plan, ring_size)
     });
     let mut loaded = loaded?;
-    let program = match guest {
-        None => None,
-        Some(Ok(Ok(program))) => Some(program),
-        Some(Ok(Err(e))) => return Err(RunError::Refused(format!("the guest: {e}"))),
-        Some(Err(_)) => {
-            return Err(RunError::Host(
-                "the thread that loads the guest ended early".to_owned(),
-            ));
-        }
-    };
+    let program = program?;
 
     let mut rings = Vec::with_capacity(plan.sources.len());
     let mut waiter = Waiter::new().map_err(|e| RunError::Host(e.to_string()))?;
@@ -167,85 +143,41 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         grants,
         ..
     } = plan;
-    let instance = match &program {
+    let tap = recorder.as_ref().map(Recorder::tap);
+    let guest = match program {
         None => None,
         Some(program) => {
-            if let CacheUse::Unusable(problem) = program.cache() {
-                say(&format!("the compiled guest is not kept: {problem}"));
-            }
-            let guest_tables = tables
-                .iter()
-                .map(|t| GuestTable {
-                    name: t.table.name.clone(),
-                    has_frames: t.mode.has_frames(),
-                    columns: t.guest.clone(),
-                    wanted: t.wanted.clone(),
-                })
-                .collect();
-            let staging = usize::try_from(limits.staging).unwrap_or(usize::MAX);
-            let mut host = GuestHost::new(
-                &bundle.manifest.name,
-                guest_tables,
-                guest_params,
-                staging,
-                say.clone(),
-            );
-            host.debug = verbose;
-            for (name, access) in grants {
-                let map = loaded
-                    .map(&name)
-                    .map_err(|e| RunError::Kernel(e.to_string()))?;
-                host.grants.push(Grant { name, access, map });
-            }
-            let grants = Grants {
-                params: host.params.iter().any(Option::is_some),
-                clock: bundle.manifest.guest.clock,
-                maps: !host.grants.is_empty(),
-                timers: bundle.manifest.guest.timers,
-            };
-            let defaults = Limits::default();
-            let limits_of_guest = Limits {
-                cpu_per_call: limits.cpu_per_call,
-                cpu_to_start_or_stop: defaults.cpu_to_start_or_stop.max(limits.cpu_per_call),
-                memory: usize::try_from(limits.memory).unwrap_or(usize::MAX),
-                host_calls: limits.host_calls,
-                hostcall_fuel: staging.saturating_mul(2),
-                ..defaults
-            };
-            let guest = program
-                .instantiate(host, limits_of_guest, grants)
-                .map_err(|e| RunError::Refused(format!("the guest: {e}")))?;
-            Some(Instance::new(guest, limits.max_traps))
+            let maps = grants.iter().map(|(name, _)| loaded.map(name));
+            let maps = maps
+                .collect::<Result<_, _>>()
+                .map_err(|e| RunError::Kernel(e.to_string()))?;
+            Some(GuestParts {
+                program,
+                limits,
+                params: guest_params,
+                grants,
+                maps: Box::new(KernelMaps {
+                    maps,
+                    tap: tap.clone(),
+                }),
+                debug: verbose,
+            })
         }
     };
-
-    let OutputOptions {
-        main,
-        others,
-        redact: _,
-        table: _,
-        fields: _,
-        filter: _,
-        sort: _,
-        max_rows: _,
-        interval: _,
-    } = output;
-    let outputs = outputs(main, others, &tables, default, &words)?;
-    let tables = tables
-        .into_iter()
-        .map(|table| {
-            let redactor = if table.shown { redactors.next() } else { None };
-            (table, redactor.unwrap_or_default())
-        })
-        .collect();
-    let mut pipeline = Pipeline::new(
+    let parts = PipelineParts {
+        bundle: &bundle,
         tables,
-        outputs,
-        sources.len(),
-        instance,
+        default,
         interval,
-        say.clone(),
-    );
+        sources: sources.len(),
+        output,
+        redactors,
+        words: &words,
+        when_full: WhenFull::Lose,
+        tap,
+        say: say.clone(),
+    };
+    let mut pipeline = parts.join(guest)?;
     pipeline.init(now()).map_err(RunError::Init)?;
 
     loaded
@@ -263,6 +195,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         waiter,
         rings,
         pipeline,
+        recorder,
         stop: stop.clone(),
         deadline: timeout.and_then(|t| start.checked_add(t)),
     };
@@ -270,74 +203,10 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     finish(ended, loaded, running, &bundle, &sources, start, &say)
 }
 
-/// Whether what ends with a message, or without one when it fails, takes longer than `patience`.
-fn lasts(end: &mpsc::Receiver<()>, patience: Duration) -> bool {
-    end.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout)
-}
-
-/// Starts the outputs. Files are opened here, before anything is attached.
-fn outputs(
-    main: SinkOptions,
-    others: Vec<SinkOptions>,
-    tables: &[PlannedTable],
-    default: usize,
-    words: &Words,
-) -> Result<Outputs, RunError> {
-    // What shows one table shows the first.
-    let rest = tables.iter().enumerate();
-    let rest = rest.filter(|(i, table)| *i != default && table.shown);
-    let shown: Vec<ShownTable> = tables
-        .get(default)
-        .into_iter()
-        .chain(rest.map(|(_, table)| table))
-        .map(|table| ShownTable {
-            table: table.table.clone(),
-            selected: table.selected.clone(),
-            frames: table.mode.has_frames(),
-        })
-        .collect();
-    let start = |sink: SinkOptions| {
-        let SinkOptions {
-            name: _,
-            format,
-            place,
-        } = sink;
-        let mut options = ig_table::output::OutputOptions {
-            format,
-            tables: shown.clone(),
-            words: words.clone(),
-            terminal: TerminalOptions::default(),
-            limits: QueueLimits::default(),
-        };
-        match place {
-            Place::Writer(writer, terminal) => {
-                options.terminal = terminal;
-                Output::start(options, writer)
-                    .map_err(|e| RunError::Host(format!("can't start the writer: {e}")))
-            }
-            Place::File(file) => {
-                Output::to_file(options, file).map_err(|e| RunError::Host(e.to_string()))
-            }
-        }
-    };
-    let mut outputs = Outputs::new(start(main)?);
-    for sink in others {
-        outputs.add(sink.name.clone(), start(sink)?);
-    }
-    Ok(outputs)
-}
-
-/// Names of this host and its kernel. What takes long to read is read when a column needs it.
-fn names() -> Arc<dyn Names> {
-    let people: Arc<dyn Names> = match Passwd::of_host() {
-        Ok(passwd) => Arc::new(passwd),
-        Err(_) => Arc::new(NoNames),
-    };
-    let kernel = || {
-        let file = File::open("/proc/kallsyms")?;
-        Ok(Box::new(BufReader::with_capacity(64 << 10, file)) as Box<dyn BufRead>)
-    };
-    Arc::new(WithKernelSymbols::new(people, Box::new(kernel)))
+/// What takes long to read is read when a column needs it.
+fn kernel_symbols() -> io::Result<Box<dyn BufRead>> {
+    let file = File::open("/proc/kallsyms")?;
+    Ok(Box::new(BufReader::with_capacity(64 << 10, file)))
 }
 
 fn now() -> Now {
@@ -378,6 +247,7 @@ struct Live {
     /// By source: index in the waiter, and the ring.
     rings: Vec<(usize, Ring)>,
     pipeline: Pipeline,
+    recorder: Option<Recorder>,
     stop: Arc<Stop>,
     deadline: Option<Instant>,
 }
@@ -418,6 +288,10 @@ impl Live {
             }
             if self.pipeline.complete() {
                 self.stop.request(Reason::Snapshot);
+                break None;
+            }
+            if self.recorder.as_ref().is_some_and(Recorder::failed) {
+                self.stop.request(Reason::Recording);
                 break None;
             }
             if round == Round::Behind {
@@ -577,7 +451,10 @@ fn finish(
     let command = running.map(|r| r.finish(grace));
 
     let Live {
-        rings, pipeline, ..
+        rings,
+        pipeline,
+        recorder,
+        ..
     } = live;
     let mut finished = pipeline.finish();
     let mut summary = Summary {
@@ -590,8 +467,9 @@ fn finish(
         output_blocked_ns: finished.blocked_ns,
         ..Summary::default()
     };
+    let mut left = BTreeMap::new();
     for ((source, ledger), (_, ring)) in sources.iter().zip(&mut finished.records).zip(&rings) {
-        count(&loaded, source, ledger, ring)?;
+        left.insert(source.name.clone(), count(&loaded, source, ledger, ring)?);
         summary.records.insert(source.name.clone(), ledger.clone());
     }
     let stats = loaded
@@ -616,21 +494,31 @@ fn finish(
         say(&format!("the run ended early: {what}"));
         summary.ended_by = "error".to_owned();
     }
+    let mut write_error = finished.write_error;
+    if let Some(recorder) = recorder {
+        match recorder.finish(recording::footer(&summary, &left)) {
+            Ok((path, written)) => {
+                summary.recording = Some(recording::made(&path, written));
+            }
+            Err(what) => write_error = Some(what),
+        }
+    }
     Ok(Outcome {
         summary,
         reason,
-        write_error: finished.write_error,
+        write_error,
         command,
     })
 }
 
-/// What only the kernel knows of a source.
+/// What only the kernel knows of a source. Gives the records that were never taken out of its ring.
 fn count(
     loaded: &Loaded,
     source: &ResolvedSource,
     ledger: &mut RecordLedger,
     ring: &Ring,
-) -> Result<(), RunError> {
+) -> Result<u64, RunError> {
+    let mut left = 0;
     let counted = loaded
         .ledger(&source.map)
         .map_err(|e| RunError::Kernel(e.to_string()))?;
@@ -640,23 +528,9 @@ fn count(
         // What is still in the ring lies behind a record that its program never finished. With an empty ring a
         // difference would be an error of ours, and must show.
         if ring.backlog() > 0 {
-            ledger.undecided_at_exit += l.attempted.saturating_sub(ledger.accounted());
+            left = l.attempted.saturating_sub(ledger.accounted());
+            ledger.undecided_at_exit += left;
         }
     }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_lasts_is_worth_a_word() {
-        let (ready, end) = mpsc::channel();
-        assert!(lasts(&end, Duration::ZERO));
-        ready.send(()).unwrap();
-        assert!(!lasts(&end, Duration::ZERO));
-        drop(ready);
-        assert!(!lasts(&end, Duration::ZERO), "it failed");
-    }
+    Ok(left)
 }

@@ -3,7 +3,8 @@
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// Why a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Reason {
     Traps = 5,
     /// All that was asked for were snapshots, and they are complete.
     Snapshot = 6,
+    /// The recording that is replayed is over, or the one that is made can't be written.
+    Recording = 7,
 }
 
 impl Reason {
@@ -34,6 +37,7 @@ impl Reason {
             Self::Reader => "reader",
             Self::Traps => "traps",
             Self::Snapshot => "snapshot",
+            Self::Recording => "recording",
         }
     }
 }
@@ -43,6 +47,7 @@ impl Reason {
 pub struct Stop {
     event: OwnedFd,
     reason: AtomicU8,
+    requested: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -54,6 +59,7 @@ impl Stop {
         Ok(Self {
             event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             reason: AtomicU8::new(0),
+            requested: Arc::default(),
         })
     }
 
@@ -64,9 +70,15 @@ impl Stop {
             .compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
         {
+            self.requested.store(true, Ordering::Release);
             // The only failure is a full counter, which wakes the waiter as well.
             let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
         }
+    }
+
+    /// Becomes true when somebody asks; for who can't know this type.
+    pub(crate) fn requested(&self) -> Arc<AtomicBool> {
+        self.requested.clone()
     }
 
     /// The reason, once somebody asked.
@@ -79,6 +91,7 @@ impl Stop {
             4 => Some(Reason::Reader),
             5 => Some(Reason::Traps),
             6 => Some(Reason::Snapshot),
+            7 => Some(Reason::Recording),
             _ => None,
         }
     }
@@ -98,8 +111,10 @@ mod tests {
     fn the_first_reason_stays() {
         let stop = Stop::new().unwrap();
         assert_eq!(stop.reason(), None);
+        assert!(!stop.requested().load(Ordering::Acquire));
         stop.request(Reason::Command);
         stop.request(Reason::Signal);
         assert_eq!(stop.reason(), Some(Reason::Command));
+        assert!(stop.requested().load(Ordering::Acquire));
     }
 }

@@ -13,6 +13,15 @@ struct Timer {
     period: Option<u64>,
 }
 
+impl Timer {
+    /// Periods that are over at `now`, at which it is due.
+    fn passed(&self, now: u64) -> u32 {
+        let over = now.saturating_sub(self.due);
+        let periods = self.period.map_or(1, |period| over / period + 1);
+        u32::try_from(periods).unwrap_or(u32::MAX)
+    }
+}
+
 /// The timers of one guest.
 #[derive(Debug, Default)]
 pub struct Timers {
@@ -57,32 +66,53 @@ impl Timers {
     }
 
     /// When the next one is due, in boot nanoseconds.
+    #[cfg(test)]
     pub fn next_due(&self) -> Option<u64> {
-        self.timers.iter().map(|t| t.due).min()
+        self.next_due_of(|_, _| true)
+    }
+
+    /// When the next one is due of those for which `which` holds, by number and due time.
+    pub fn next_due_of(&self, which: impl Fn(u32, u64) -> bool) -> Option<u64> {
+        let timers = self.timers.iter().filter(|t| which(t.id, t.due));
+        timers.map(|t| t.due).min()
+    }
+
+    /// Those that are due at `now`: number, due time, and the periods that passed since the last call.
+    pub fn overdue(&self, now: u64) -> impl Iterator<Item = (u32, u64, u32)> {
+        let due = self.timers.iter().filter(move |t| t.due <= now);
+        due.map(move |t| (t.id, t.due, t.passed(now)))
     }
 
     /// Takes one timer that is due at `now`: its id and the periods that passed since its last call.
+    #[cfg(test)]
     pub fn take_due(&mut self, now: u64) -> Option<(u32, u32)> {
+        self.take_due_of(now, |_, _| true)
+    }
+
+    /// Takes one timer that is due at `now` of those for which `which` holds, by number and due time: its number and the
+    /// periods that passed since its last call.
+    pub fn take_due_of(
+        &mut self,
+        now: u64,
+        which: impl Fn(u32, u64) -> bool,
+    ) -> Option<(u32, u32)> {
         let at = self
             .timers
             .iter()
             .enumerate()
-            .filter(|(_, t)| t.due <= now)
+            .filter(|(_, t)| t.due <= now && which(t.id, t.due))
             .min_by_key(|(_, t)| t.due)?
             .0;
         let timer = self.timers.get_mut(at)?;
-        let id = timer.id;
+        let (id, passed) = (timer.id, timer.passed(now));
         match timer.period {
-            None => {
-                self.timers.swap_remove(at);
-                Some((id, 1))
-            }
+            None => drop(self.timers.swap_remove(at)),
             Some(period) => {
-                let passed = (now - timer.due) / period + 1;
-                timer.due = timer.due.saturating_add(passed.saturating_mul(period));
-                Some((id, u32::try_from(passed).unwrap_or(u32::MAX)))
+                let periods = (now - timer.due) / period + 1;
+                timer.due = timer.due.saturating_add(periods.saturating_mul(period));
             }
         }
+        Some((id, passed))
     }
 }
 
@@ -98,6 +128,21 @@ mod tests {
         assert_eq!(t.take_due(35 * MIN_NS), Some((id, 3)));
         assert_eq!(t.take_due(35 * MIN_NS), None);
         assert_eq!(t.next_due(), Some(40 * MIN_NS));
+    }
+
+    #[test]
+    fn some_can_be_held_back() {
+        let mut t = Timers::default();
+        let a = t.start(0, 10 * MIN_NS, true).unwrap();
+        let b = t.start(0, 20 * MIN_NS, false).unwrap();
+        let now = 35 * MIN_NS;
+        let overdue: Vec<_> = t.overdue(now).collect();
+        assert_eq!(overdue, [(a, 10 * MIN_NS, 3), (b, 20 * MIN_NS, 1)]);
+        let not_a = |id, due| (id, due) != (a, 10 * MIN_NS);
+        assert_eq!(t.next_due_of(not_a), Some(20 * MIN_NS));
+        assert_eq!(t.take_due_of(now, not_a), Some((b, 1)));
+        assert_eq!(t.take_due_of(now, not_a), None);
+        assert_eq!(t.take_due_of(now, |_, _| true), Some((a, 3)));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub mod redact;
 pub mod schema;
 pub mod select;
 pub mod text;
-mod time;
+pub mod time;
 pub mod yaml;
 
 pub use columns::{TerminalOptions, TerminalSize};

@@ -87,6 +87,16 @@ impl Utc {
     }
 }
 
+/// A point in time as RFC 3339 in UTC: nanoseconds of CLOCK_BOOTTIME, and what to add for the wall clock.
+#[must_use]
+pub fn rfc3339(boot_ns: u64, wall_offset: i64) -> String {
+    let text = Utc::new().write(i128::from(boot_ns) + i128::from(wall_offset));
+    text.iter()
+        .take(RFC3339_LEN)
+        .map(|byte| char::from(*byte))
+        .collect()
+}
+
 /// Year, month and day of a day since 1970-01-01 in the Gregorian calendar.
 ///
 /// Counts years from March, so that the leap day is the last of a year, in eras of 400 years.
@@ -244,6 +254,11 @@ mod tests {
     use super::*;
     use jiff::tz;
     use proptest::prelude::*;
+
+    #[test]
+    fn boot_time_and_offset_are_a_point_in_time() {
+        assert_eq!(rfc3339(3_000_000_001, -1), "1970-01-01T00:00:03.000000000Z");
+    }
 
     fn utc(wall: i128) -> String {
         String::from_utf8(Utc::new().write(wall)[..RFC3339_LEN].to_vec()).unwrap()

@@ -42,8 +42,11 @@ pub const MAX_DOCUMENT_BYTES: usize = 8 << 20;
 /// The longest chunk of entries, in bytes, before compression.
 const MAX_CHUNK_BYTES: usize = MAX_ENTRY_BYTES + CHUNK_BYTES;
 
-/// The kind of the answers about the gadget's eBPF maps. Kinds that a reader does not know are kept and never asked for.
+/// The kind of the answers about the gadget's eBPF maps. Kinds that a reader does not know are passed over.
 pub const MAP_ANSWER: u16 = 1;
+/// The kind of the answer that holds the kernel's functions as `/proc/kallsyms` lists them; its question is empty. It
+/// stands before the first call, if a table has a column that needs them.
+pub const KERNEL_SYMBOLS: u16 = 2;
 
 /// What a recording is of: all that a replay needs beside the calls. Fields that are unknown are passed over, so that the
 /// same version of the format may say more.
