@@ -3,7 +3,7 @@
 use crate::ledgers::summary;
 use ig_tests::{Finished, Ig, bundle, gadget};
 use serde_json::Value;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const STORM: &str = env!("CARGO_BIN_EXE_storm");
@@ -411,6 +411,24 @@ fn kill_9_leaves_no_recording_and_a_full_disk_one_error() {
     );
     assert!(out.stderr.contains("No space left"), "{}", out.stderr);
     assert!(out.stdout.ends_with("status 125\n"), "{}", out.stdout);
+}
+
+#[test]
+fn under_sudo_it_belongs_to_the_caller() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.igrec");
+    Ig::new()
+        .args(&["record", "-o"])
+        .arg(&path)
+        .arg(gadget("frames"))
+        .env("SUDO_UID", "65534")
+        .env("SUDO_GID", "65534")
+        .args(&["--", "true"])
+        .finish()
+        .expect_code(0);
+    let made = std::fs::metadata(&path).expect("a recording");
+    assert_eq!((made.uid(), made.gid()), (65534, 65534));
+    assert_eq!(made.mode() & 0o777, 0o600);
 }
 
 #[test]
