@@ -189,6 +189,33 @@ fn timers_tick_as_they_did() {
     );
 }
 
+#[test]
+fn frames_that_the_host_ends_end_as_they_did() {
+    let script = format!("{STORM} 100; sleep 0.25; {STORM} 50; sleep 0.15; {STORM} 25");
+    let asked = ["--table", "live", "--interval", "100ms"];
+    let run = Recorded::of(gadget("gathered"), &asked, &["sh", "-c", &script]);
+    assert!(run.live.lines().count() >= 3, "{}", run.live);
+    let again = run.replay(&["-o", "json", "--table", "live", "--interval", "100ms"]);
+    again.expect_code(0);
+    assert_eq!(again.stdout, run.live);
+    // Another period then ends them in virtual time.
+    let seldom = ["-o", "json", "--table", "live", "--interval", "200ms"];
+    let first = run.replay(&seldom);
+    first.expect_code(0);
+    assert_eq!(first.stdout, run.replay(&seldom).stdout);
+    assert_eq!(first.rows().len(), again.rows().len());
+}
+
+#[test]
+fn functions_of_the_kernel_are_those_of_the_run() {
+    let table = ["--table", "calls"];
+    let run = Recorded::of(gadget("stack"), &table, &["sh", "-c", ":; :"]);
+    assert!(run.live.contains("+0x"), "functions in {}", run.live);
+    let replay = run.replay(&["-o", "json", "--table", "calls"]);
+    replay.expect_code(0);
+    assert_eq!(replay.stdout, run.live);
+}
+
 fn told(rows: &[Value]) -> Vec<(String, Option<u64>)> {
     rows.iter()
         .map(|row| {
