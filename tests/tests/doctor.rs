@@ -42,7 +42,7 @@ impl Open {
                 .arg(self.ig())
                 .current_dir(self.folder.path())
                 // Asked for its version, a rustup makes its folder there.
-                .env("HOME", self.folder.path())
+                .env("HOME", &self.folder.path().to_string_lossy())
         };
         let report = Report::of(start().args(&["doctor", "-o", "json"]).finish());
         let run = start().arg("run").arg(self.oci()).sh(":").finish();

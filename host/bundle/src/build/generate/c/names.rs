@@ -19,7 +19,7 @@ pub(super) fn identifier(name: &str) -> String {
 }
 
 /// The names of the SDK itself: whatever its headers hold that begins with `gadget`.
-pub(super) fn of_sdk<'a>(text: &'a str) -> impl Iterator<Item = &'a str> {
+pub(super) fn of_sdk(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("gadget"))
 }

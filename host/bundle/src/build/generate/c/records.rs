@@ -310,7 +310,7 @@ fn gap(text: &mut String, from: u64, to: u64, indent: &str) {
     if bytes > 0 {
         let _ = writeln!(text, "{indent}uint8_t _gap{}[{bytes}];", first / 8);
     }
-    if first < to && to % 8 > 0 {
+    if first < to && !to.is_multiple_of(8) {
         let _ = writeln!(text, "{indent}uint8_t : {};", to % 8);
     }
 }
