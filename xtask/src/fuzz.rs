@@ -37,15 +37,17 @@ pub fn fuzz(place: &Place, full: bool) -> Result<()> {
     let mut waiting = VecDeque::from(targets(&sources)?);
     let all = waiting.len();
     let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-    let seconds = if full { FULL_SECONDS } else { SECONDS };
-    println!("xtask: {all} fuzz targets, {seconds} s each, {at_once} at once");
+    println!(
+        "xtask: {all} fuzz targets, {} s each, {at_once} at once",
+        seconds(full)
+    );
     let mut running = Vec::new();
     let mut failed = Vec::new();
     while !waiting.is_empty() || !running.is_empty() {
         while running.len() < at_once
             && let Some(name) = waiting.pop_front()
         {
-            running.push(Target::start(name, &sources, &build, seconds)?);
+            running.push(Target::start(name, &sources, &build, full)?);
         }
         let mut index = 0;
         while let Some(target) = running.get_mut(index) {
@@ -83,6 +85,10 @@ pub fn fuzz(place: &Place, full: bool) -> Result<()> {
     )
 }
 
+fn seconds(full: bool) -> u32 {
+    if full { FULL_SECONDS } else { SECONDS }
+}
+
 /// The names of the targets, sorted.
 fn targets(sources: &Path) -> Result<Vec<String>> {
     let folder = sources.join("targets");
@@ -109,7 +115,7 @@ struct Target {
 
 impl Target {
     /// Starts a target over its corpus: the seeds in the tree, and what former runs found.
-    fn start(name: String, sources: &Path, build: &Path, seconds: u32) -> Result<Self> {
+    fn start(name: String, sources: &Path, build: &Path, full: bool) -> Result<Self> {
         let program = build.join("x86_64-unknown-linux-gnu/release").join(&name);
         let found = build.join("corpus").join(&name);
         let artifacts = build.join("artifacts");
@@ -126,7 +132,10 @@ impl Target {
             command.arg(seeds);
         }
         command
-            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-max_total_time={}", seconds(full)))
+            // The short form goes the same way each time, so that what it finds was there to be found before; the long
+            // form goes a new one.
+            .arg(if full { "-seed=0" } else { "-seed=1" })
             .arg(format!("-timeout={TIMEOUT}"))
             .arg(format!("-rss_limit_mb={MEMORY}"))
             .arg(format!("-artifact_prefix={}/{name}-", artifacts.display()))

@@ -6,7 +6,6 @@ use crate::manifest::Manifest;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::sync::OnceLock;
 
 const WORLD: &[&str] = &[
