@@ -14,6 +14,8 @@ mod first_gadget;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod gadget_tests;
+#[cfg(test)]
 mod guests;
 #[cfg(test)]
 mod hostile;

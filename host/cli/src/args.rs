@@ -1,6 +1,6 @@
 //! The command line: one clap definition, completed with the gadget's own parameters once the bundle is known.
 
-use crate::{completion, doctor, man, recording, units, version};
+use crate::{completion, doctor, man, recording, test, units, version};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ig_engine::manifest::{INTERVAL, Manifest, ParamType};
 use ig_engine::output::{Column, OutputSpec, Table};
@@ -23,6 +23,7 @@ pub fn program() -> Command {
         .subcommand(run())
         .subcommand(record())
         .subcommand(recording::command())
+        .subcommand(test::command())
         .subcommand(image())
         .subcommand(doctor::command())
         .subcommand(completion::command())
@@ -33,7 +34,8 @@ pub fn program() -> Command {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 also after Ctrl-C and timeout; with `-- CMD` its own status, 128 + n when signal n ended it;
-2 usage; 120 something was lost and --fail-on-loss was given, or a replay lacks an answer and --strict was;
+2 usage; 120 something was lost and --fail-on-loss was given, a replay lacks an answer and --strict was, or a test
+of `ig test` failed;
 121 the guest trapped too often; 122 permission or kernel; 123 the bundle or the recording was refused;
 125 anything else; 126 CMD can't be run; 127 CMD not found.";
 

@@ -38,24 +38,7 @@ pub fn build_to(
         code: exit::OTHER,
         error: e,
     };
-    if let Some(caller) = caller::caller() {
-        let command::Caller {
-            uid,
-            gid,
-            groups: _,
-            name,
-            home,
-        } = caller;
-        let named = name != uid.to_string();
-        let caller = Caller {
-            uid,
-            gid,
-            name: named.then_some(name),
-            home: home.into(),
-        };
-        let ig = std::env::current_exe()
-            .context("can't find this program's own file")
-            .map_err(other)?;
+    if caller::caller().is_some() {
         let mut arguments: Vec<&OsStr> = vec!["image".as_ref(), "build".as_ref()];
         for (flag, path) in [
             ("--output", out),
@@ -70,18 +53,14 @@ pub fn build_to(
             arguments.push("--recordings".as_ref());
         }
         arguments.extend(["--".as_ref(), dir.as_os_str()]);
-        let status = build_as_caller(&ig, &arguments, &caller).map_err(|e| other(e.into()))?;
-        return match status.code() {
-            Some(0) => Ok(()),
+        let code = as_caller(&arguments)?.unwrap_or(exit::OTHER);
+        return match code {
+            0 => Ok(()),
             // It has said why.
-            Some(code) => Err(Failure {
-                code: u8::try_from(code).unwrap_or(exit::OTHER),
+            code => Err(Failure {
+                code,
                 error: anyhow!("{} was not built", dir.display()),
             }),
-            None => Err(other(anyhow!(
-                "building {} was interrupted: {status}",
-                dir.display()
-            ))),
         };
     }
     let options = BuildOptions {
@@ -98,6 +77,41 @@ pub fn build_to(
         ig_engine::build::build(dir, &options, &mut progress).map_err(|e| other(e.into()))?;
     let _ = writeln!(std::io::stderr(), "{report}");
     Ok(())
+}
+
+/// Runs this program with these arguments as the user who called sudo, without any right of root, and gives its exit code;
+/// None where nobody did. What is written in a gadget's folder then belongs to that user, and so do the rights with which
+/// compilers run.
+pub fn as_caller(arguments: &[&OsStr]) -> Result<Option<u8>, Failure> {
+    let Some(caller) = caller::caller() else {
+        return Ok(None);
+    };
+    let other = |e: anyhow::Error| Failure {
+        code: exit::OTHER,
+        error: e,
+    };
+    let command::Caller {
+        uid,
+        gid,
+        groups: _,
+        name,
+        home,
+    } = caller;
+    let named = name != uid.to_string();
+    let caller = Caller {
+        uid,
+        gid,
+        name: named.then_some(name),
+        home: home.into(),
+    };
+    let ig = std::env::current_exe()
+        .context("can't find this program's own file")
+        .map_err(other)?;
+    let status = build_as_caller(&ig, arguments, &caller).map_err(|e| other(e.into()))?;
+    match status.code() {
+        Some(code) => Ok(Some(u8::try_from(code).unwrap_or(exit::OTHER))),
+        None => Err(other(anyhow!("was interrupted: {status}"))),
+    }
 }
 
 /// `ig image inspect`.

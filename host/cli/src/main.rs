@@ -10,6 +10,7 @@ mod recording;
 mod replay;
 mod run;
 mod sinks;
+mod test;
 mod units;
 mod version;
 
@@ -43,6 +44,11 @@ impl Failure {
             error: error.into(),
         }
     }
+
+    /// Says what went wrong, in one line.
+    fn tell(&self) {
+        eprintln!("ig: {}", told(&self.error));
+    }
 }
 
 fn main() -> ExitCode {
@@ -61,9 +67,9 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(Failure { code, error }) => {
-            eprintln!("ig: {}", told(&error));
-            ExitCode::from(code)
+        Err(failure) => {
+            failure.tell();
+            ExitCode::from(failure.code)
         }
     }
 }
@@ -119,6 +125,7 @@ fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {
             Some(("show", m)) => recording::show(m),
             _ => Ok(exit::USAGE),
         },
+        Some(("test", m)) => test::main(m),
         Some(("doctor", m)) => doctor::main(m),
         Some(("completion", m)) => completion::main(m),
         Some(("man", m)) => man::main(m),

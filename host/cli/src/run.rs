@@ -135,13 +135,7 @@ fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Resul
             })
         });
     let verbose = matches.get_flag("verbose");
-    let limits = GuestLimits {
-        cpu_per_call: args::duration(matches, "guest-cpu-time"),
-        memory: matches.get_one("guest-memory").copied().unwrap_or(0),
-        host_calls: matches.get_one("guest-host-calls").copied().unwrap_or(0),
-        staging: matches.get_one("guest-staging").copied().unwrap_or(0),
-        max_traps: matches.get_one("max-traps").copied().unwrap_or(0),
-    };
+    let limits = guest_limits(matches);
     let output = sinks::options(matches, specs, terminal).map_err(other)?;
     let params = args::params(&bundle.manifest, matches);
     let cache = cache_folder();
@@ -197,6 +191,17 @@ fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Resul
     }
     let strict = replay_of(name, matches).is_some() && matches.get_flag("strict");
     code(outcome, matches.get_flag("fail-on-loss"), strict)
+}
+
+/// What the guest may use.
+pub fn guest_limits(matches: &ArgMatches) -> GuestLimits {
+    GuestLimits {
+        cpu_per_call: args::duration(matches, "guest-cpu-time"),
+        memory: matches.get_one("guest-memory").copied().unwrap_or(0),
+        host_calls: matches.get_one("guest-host-calls").copied().unwrap_or(0),
+        staging: matches.get_one("guest-staging").copied().unwrap_or(0),
+        max_traps: matches.get_one("max-traps").copied().unwrap_or(0),
+    }
 }
 
 /// What to replay.
@@ -262,7 +267,7 @@ pub fn refusal(error: RunError) -> Failure {
 }
 
 /// Signals become requests; the second one to end does not wait for the first.
-fn listen(stop: Arc<Stop>, terminal: Option<TerminalSize>) -> io::Result<()> {
+pub fn listen(stop: Arc<Stop>, terminal: Option<TerminalSize>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGWINCH])?;
     std::thread::Builder::new()
         .name("signals".to_owned())
@@ -291,7 +296,7 @@ fn terminal_width() -> u16 {
 }
 
 /// Where compiled guests are kept: the system's cache for root, the user's own otherwise.
-fn cache_folder() -> Option<PathBuf> {
+pub fn cache_folder() -> Option<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Some(PathBuf::from("/var/cache/ig/components"));
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::ArgMatches;
-use ig_engine::options::{OutputOptions, Place, SinkOptions};
+use ig_engine::options::{Fields, OutputOptions, Place, SinkOptions};
 use ig_engine::output::{FileOptions, Format, OutputSpec, TerminalOptions, TerminalSize};
 use std::fs::File;
 use std::io;
@@ -87,7 +87,10 @@ pub fn options(
         main,
         others: sinks.collect::<io::Result<_>>()?,
         table: matches.get_one("table").cloned(),
-        fields: matches.get_one("fields").cloned(),
+        fields: matches
+            .get_one("fields")
+            .cloned()
+            .map_or(Fields::Shown, Fields::Named),
         filter: matches.get_one("filter").cloned(),
         sort: matches.get_one("sort").cloned(),
         max_rows: matches.get_one("max-rows").copied(),

@@ -18,6 +18,7 @@ pub mod replay;
 pub mod run;
 mod sink;
 pub mod stop;
+pub mod testing;
 mod timers;
 
 pub use guest::Say;

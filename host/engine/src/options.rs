@@ -52,8 +52,8 @@ pub struct OutputOptions {
     pub others: Vec<SinkOptions>,
     /// Which table; None: the manifest's first, and all of them in outputs whose rows name their table.
     pub table: Option<String>,
-    /// Which columns; None: those that are not hidden.
-    pub fields: Option<String>,
+    /// Which columns.
+    pub fields: Fields,
     /// Only rows for which this holds: docs/filters.md.
     pub filter: Option<String>,
     /// The order of the rows of a frame: `a,-b`.
@@ -64,6 +64,18 @@ pub struct OutputOptions {
     pub interval: Option<Duration>,
     /// What no output may see: `COLUMN` or `COLUMN=REGEX`.
     pub redact: Vec<String>,
+}
+
+/// Which columns of a table are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fields {
+    /// Those that are not hidden.
+    #[default]
+    Shown,
+    /// All of them.
+    All,
+    /// Those of one table that a text names: `a,b`, or `+a,-b`.
+    Named(String),
 }
 
 impl OutputOptions {

@@ -2,7 +2,7 @@
 //! kernel side.
 
 use crate::columns;
-use crate::options::{OutputOptions, RunError, Target};
+use crate::options::{Fields, OutputOptions, RunError, Target};
 use crate::timers;
 use ig_bundle::Bundle;
 use ig_bundle::manifest::{
@@ -244,7 +244,7 @@ impl<'a> Shown<'a> {
             read: output.sinks().any(|sink| sink.format != Format::None),
         };
         let of_one = [
-            ("--fields", output.fields.is_some()),
+            ("--fields", matches!(output.fields, Fields::Named(_))),
             ("--filter", output.filter.is_some()),
             ("--sort", output.sort.is_some()),
         ];
@@ -322,8 +322,12 @@ impl Wish {
         words: &Words,
     ) -> Result<Self, RunError> {
         let table = &resolved.table;
-        let selected = select::select(table, output.fields.as_deref())
-            .map_err(|e| RunError::Usage(format!("--fields: {e}")))?;
+        let selected = match &output.fields {
+            Fields::Shown => select::default(table),
+            Fields::All => (0..table.columns.len()).collect(),
+            Fields::Named(text) => select::select(table, Some(text))
+                .map_err(|e| RunError::Usage(format!("--fields: {e}")))?,
+        };
         let frames = resolved.mode.has_frames();
         if !frames && !shown.all && (output.sort.is_some() || output.max_rows.is_some()) {
             let flag = if output.sort.is_some() {
