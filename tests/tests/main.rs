@@ -28,6 +28,8 @@ mod ledgers;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod new;
+#[cfg(test)]
 mod output;
 #[cfg(test)]
 mod readme;

@@ -1,6 +1,6 @@
 //! The command line: one clap definition, completed with the gadget's own parameters once the bundle is known.
 
-use crate::{completion, doctor, man, recording, test, units, version};
+use crate::{completion, doctor, man, new, recording, test, units, version};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ig_engine::manifest::{INTERVAL, Manifest, ParamType};
 use ig_engine::output::{Column, OutputSpec, Table};
@@ -20,6 +20,7 @@ pub fn program() -> Command {
         .long_version(version::line())
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .subcommand(new::command())
         .subcommand(run())
         .subcommand(record())
         .subcommand(recording::command())

@@ -6,6 +6,7 @@ mod completion;
 mod doctor;
 mod image;
 mod man;
+mod new;
 mod recording;
 mod replay;
 mod run;
@@ -125,6 +126,7 @@ fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {
             Some(("show", m)) => recording::show(m),
             _ => Ok(exit::USAGE),
         },
+        Some(("new", m)) => new::main(m),
         Some(("test", m)) => test::main(m),
         Some(("doctor", m)) => doctor::main(m),
         Some(("completion", m)) => completion::main(m),

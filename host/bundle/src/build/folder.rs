@@ -37,7 +37,7 @@ impl Folder {
         self.root.join(name)
     }
 
-    /// Writes generated files below `gen`, and removes what a former build left in `part` (`wit`, `include`, `rust`).
+    /// Writes generated files below `gen`, and removes what a former build left in `part` (`wit`, `include`, `schema`, `rust`).
     /// A file that is already there as it should be is not touched, so that what depends on it is not built again.
     pub(super) fn generate(&self, part: &str, files: &[Generated]) -> Result<(), BuildError> {
         let generated = self.root.join("gen");

@@ -15,6 +15,7 @@ mod frozen;
 pub mod generate;
 mod guest;
 mod requirements;
+pub mod template;
 mod toolchain;
 
 pub use caller::{Caller, build_as_caller};
@@ -454,6 +455,7 @@ fn compile_objects(
     let source = source.strip_prefix(dir).unwrap_or(&source);
     let compiler = ebpf::Compiler::find()?;
     folder.generate("include", &generate::headers())?;
+    folder.generate("schema", &generate::schema())?;
     let started = Instant::now();
     let mut objects = Vec::new();
     for arch in Arch::ALL {

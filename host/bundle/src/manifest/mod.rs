@@ -20,6 +20,7 @@ pub(crate) use check::version;
 pub use datatype::{Unfit, column_type};
 pub use error::{ManifestError, Problem};
 pub use names::{HOST_FLAGS, RESERVED_WORDS};
+pub(crate) use names::{MAX_NAME, is_name};
 pub use params::ParamError;
 pub use place::{Place, Places};
 pub use resolve::{

@@ -173,7 +173,7 @@ pub const RESERVED_WORDS: &[&str] = &[
 ];
 
 /// The longest name, in bytes.
-pub(super) const MAX_NAME: usize = 63;
+pub(crate) const MAX_NAME: usize = 63;
 
 /// Lower-case letters, digits and `_`, beginning with a letter.
 pub(super) fn is_identifier(name: &str) -> bool {
@@ -181,7 +181,7 @@ pub(super) fn is_identifier(name: &str) -> bool {
 }
 
 /// Lower-case letters, digits, `_` and `-`, beginning with a letter and not ending in `-`.
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-')

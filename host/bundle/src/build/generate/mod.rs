@@ -71,6 +71,15 @@ pub fn headers() -> Vec<Generated> {
     copies("include", embedded::HEADERS).collect()
 }
 
+/// What editors know of `gadget.yaml`, below `schema`.
+#[must_use]
+pub fn schema() -> Vec<Generated> {
+    vec![Generated {
+        path: "schema/gadget.schema.json".to_owned(),
+        text: format!("{:#}\n", crate::manifest::json_schema()),
+    }]
+}
+
 /// The structs of the sources' records, in the manifest's order.
 ///
 /// # Errors
