@@ -14,6 +14,7 @@ mod host;
 mod hostile;
 mod native;
 mod process;
+mod replay;
 mod ring;
 mod start;
 mod write;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 10] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
@@ -34,6 +35,7 @@ const BENCHES: [(&str, Bench); 9] = [
     ("decode", decode::run),
     ("write", write::run),
     ("filter", filter::run),
+    ("replay", replay::run),
     ("ring", ring::run),
     ("end-to-end", end_to_end::run),
 ];
