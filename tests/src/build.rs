@@ -2,6 +2,7 @@
 
 use crate::sources;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -51,11 +52,7 @@ pub fn build(dir: &Path, out: &Path) -> Output {
 fn command(dir: &Path, out: &Path) -> Command {
     let mut command = Command::new(ig());
     command.args(["image", "build"]).arg(dir).arg("-o").arg(out);
-    // Where xtask puts what makes guests of Python.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let tools = sources::target().join("tools/python/bin");
-    let folders = std::iter::once(tools).chain(std::env::split_paths(&path));
-    command.env("PATH", std::env::join_paths(folders).expect("a PATH"));
+    command.env("PATH", path());
     // Of the build that runs this test, not of the one that it starts.
     for name in [
         "CARGO_MANIFEST_DIR",
@@ -65,6 +62,14 @@ fn command(dir: &Path, out: &Path) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// PATH with the place where xtask puts what makes guests of Python.
+pub(crate) fn path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let tools = sources::target().join("tools/python/bin");
+    let folders = std::iter::once(tools).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).expect("a PATH")
 }
 
 /// One lock and one result a bundle: tests run in parallel.

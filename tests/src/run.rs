@@ -44,6 +44,7 @@ impl Ig {
             command.env_remove(name);
         }
         command
+            .env("PATH", crate::build::path())
             .current_dir(sources::root())
             .stdin(Stdio::null())
             .process_group(0);

@@ -49,7 +49,7 @@ pub fn bundle(place: &Place, folder: &Path) -> Result<PathBuf> {
 }
 
 /// PATH with what makes guests of Python in front.
-fn with_python_guests(place: &Place) -> Result<OsString> {
+pub fn with_python_guests(place: &Place) -> Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(setup::componentize(place)?).chain(std::env::split_paths(&path));
     std::env::join_paths(folders).context("the target folder's name can't stand in PATH")

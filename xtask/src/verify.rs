@@ -1,5 +1,6 @@
 //! The commands that run what was built: demo, test, bench.
 
+use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -91,12 +92,16 @@ pub fn bench(place: &Place, quick: bool) -> Result<()> {
     let python = setup::readers(place)?;
     run(cargo().args(["build", "--locked", "--release", "--package", "ig-bench"]))?;
     let mut bench = as_root("env")?;
+    // The tests of the example gadgets build them.
+    let mut path = OsString::from("PATH=");
+    path.push(build::with_python_guests(place)?);
     bench
         .arg(format!("IG_BIN={}", ig.display()))
         .arg(format!(
             "IG_GADGETS={}",
             place.target.join("gadgets").display()
         ))
+        .arg(path)
         .arg(format!("IG_BENCH_NATIVE={}", native.display()))
         .arg(format!("IG_PYTHON={}", python.display()))
         .arg(format!(

@@ -23,17 +23,17 @@ enum Content {
     Bytes(&'static [u8]),
 }
 
+/// Files of the templates, one behind the other.
 macro_rules! text {
-    ($file:literal) => {
-        Content::Text(include_str!(concat!("../../template/", $file)))
+    ($($file:literal),+) => {
+        Content::Text(concat!($(include_str!(concat!("../../template/", $file))),+))
     };
 }
 
 /// What every gadget has.
-const ALL: [File; 4] = [
+const ALL: [File; 3] = [
     ("program.bpf.c", text!("all/program.bpf.c")),
     (".gitignore", text!("all/gitignore")),
-    (".clangd", text!("all/clangd.yaml")),
     (
         "tests/first.igrec",
         Content::Bytes(include_bytes!("../../template/all/first.igrec")),
@@ -41,7 +41,8 @@ const ALL: [File; 4] = [
 ];
 
 /// Without a guest.
-const NONE: [File; 3] = [
+const NONE: [File; 4] = [
+    (".clangd", text!("all/clangd.yaml")),
     ("gadget.yaml", text!("none/gadget.yaml")),
     (EXPECTED, text!("none/first.expected.jsonl")),
     ("README.md", text!("all/README.md")),
@@ -55,20 +56,33 @@ const GUEST: [File; 2] = [
 
 const EXPECTED: &str = "tests/first.expected.jsonl";
 
-const RUST: [File; 3] = [
+const RUST: [File; 4] = [
+    (".clangd", text!("all/clangd.yaml")),
     ("Cargo.toml", text!("rust/Cargo.toml")),
     ("src/lib.rs", text!("rust/src/lib.rs")),
-    (
-        "README.md",
-        Content::Text(concat!(
-            include_str!("../../template/all/README.md"),
-            include_str!("../../template/rust/README.md")
-        )),
-    ),
+    ("README.md", text!("all/README.md", "rust/README.md")),
+];
+
+const C: [File; 3] = [
+    (".clangd", text!("all/clangd.yaml", "c/clangd.yaml")),
+    ("guest.c", text!("c/guest.c")),
+    ("README.md", text!("all/README.md", "c/README.md")),
+];
+
+const PYTHON: [File; 4] = [
+    (".clangd", text!("all/clangd.yaml")),
+    ("guest.py", text!("python/guest.py")),
+    ("pyproject.toml", text!("python/pyproject.toml")),
+    ("README.md", text!("all/README.md", "python/README.md")),
 ];
 
 /// Each language, by the word of `--lang`, and what there is beside [`ALL`].
-const LANGUAGES: [(&str, &[&[File]]); 2] = [("none", &[&NONE]), ("rust", &[&GUEST, &RUST])];
+const LANGUAGES: [(&str, &[&[File]]); 4] = [
+    ("none", &[&NONE]),
+    ("rust", &[&GUEST, &RUST]),
+    ("c", &[&GUEST, &C]),
+    ("python", &[&GUEST, &PYTHON]),
+];
 
 /// The languages that a gadget can begin with; `none` is one without a guest.
 pub fn languages() -> impl Iterator<Item = &'static str> {
@@ -176,6 +190,7 @@ fn write<'a>(
 mod tests {
     use super::*;
     use crate::Manifest;
+    use crate::build::Language;
     use std::collections::BTreeSet;
 
     fn entries(folder: &Path) -> BTreeSet<String> {
@@ -209,6 +224,9 @@ mod tests {
             assert!(folder.join(".gitignore").is_file());
             assert!(folder.join("tests/first.igrec").is_file());
             assert!(folder.join(EXPECTED).is_file());
+            let guest = Language::of(&folder).unwrap().map(Language::name);
+            let guest = guest.unwrap_or("none").to_lowercase();
+            assert_eq!(guest, language);
             // What the manifest's first line points editors to.
             assert!(folder.join(".ig/gen/schema/gadget.schema.json").is_file());
         }
@@ -242,7 +260,7 @@ mod tests {
             assert!(matches!(error, TemplateError::Name(_)), "{error}");
         }
         let error = create(parent.path(), "a", "cobol").unwrap_err().to_string();
-        assert!(error.contains("none, rust"), "{error}");
+        assert!(error.contains("none, rust, c, python"), "{error}");
         assert_eq!(entries(parent.path()), BTreeSet::new());
     }
 }
