@@ -21,6 +21,13 @@ pub fn ig() -> PathBuf {
     path
 }
 
+/// Copies the program, for who can't reach the target folder. Another process does it: a child that a test beside starts
+/// at this moment would hold the copy open for writing, and nobody can run such a file.
+pub fn copy_of_ig(to: &Path) {
+    let copied = Command::new("cp").arg(ig()).arg(to).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{to:?}");
+}
+
 /// The bundle of a gadget under `example-gadgets/`.
 #[must_use]
 pub fn bundle(name: &str) -> PathBuf {

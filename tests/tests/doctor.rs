@@ -18,7 +18,7 @@ impl Open {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("ours");
         };
         mode(open.folder.path().to_path_buf(), 0o755);
-        std::fs::copy(ig_tests::ig(), open.ig()).expect("a copy");
+        ig_tests::build::copy_of_ig(&open.ig());
         std::fs::copy(bundle("trace_signal"), open.oci()).expect("a copy");
         mode(open.ig(), 0o755);
         mode(open.oci(), 0o644);

@@ -180,7 +180,7 @@ fn without_root_it_says_what_is_missing() {
     std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).expect("ours");
     let ig = place.join("ig");
     let oci = place.join("trace_exec.oci");
-    std::fs::copy(ig_tests::ig(), &ig).expect("a copy that anybody may run");
+    ig_tests::build::copy_of_ig(&ig);
     std::fs::copy(bundle("trace_exec"), &oci).expect("a copy that anybody may read");
     std::fs::set_permissions(&oci, std::fs::Permissions::from_mode(0o644)).expect("ours");
     let as_nobody = || {

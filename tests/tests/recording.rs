@@ -42,9 +42,8 @@ impl Recorded {
         assert_eq!(mode.mode() & 0o777, 0o600);
         std::os::unix::fs::chown(&file, Some(65534), Some(65534)).expect("chown");
         // The program and the bundle too, wherever the tree is.
-        for (from, name) in [(&ig_tests::ig(), "ig"), (&bundle, "gadget.oci")] {
-            std::fs::copy(from, folder.path().join(name)).expect("a copy");
-        }
+        ig_tests::build::copy_of_ig(&folder.path().join("ig"));
+        std::fs::copy(&bundle, folder.path().join("gadget.oci")).expect("a copy");
         Self {
             folder,
             bundle,
