@@ -361,6 +361,7 @@ fn printable(c: char) -> impl Iterator<Item = char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::questions::{Answers, RecordedMaps};
 
     /// Without it a guest that emits nothing, 100,000 times a call, would fill gigabytes.
     #[test]
@@ -371,7 +372,13 @@ mod tests {
             columns: vec![None; 1024],
             wanted: vec![true; 1024],
         };
-        let mut host = GuestHost::new("g", vec![table], Vec::new(), 8 << 20, Arc::new(|_| {}));
+        let maps = Box::new(RecordedMaps {
+            names: Vec::new(),
+            answers: Answers::default(),
+        });
+        let (params, grants) = (Vec::new(), Vec::new());
+        let say: Say = Arc::new(|_| {});
+        let mut host = GuestHost::new("g", vec![table], params, grants, maps, 8 << 20, say);
         host.begin((0, 0), true);
         let taken = (0..1000)
             .take_while(|_| host.emit(0, 0, &[], &[]).is_ok())
