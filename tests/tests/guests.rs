@@ -73,3 +73,30 @@ fn the_page_for_c_is_a_gadget_that_runs_as_shown() {
     assert_eq!(seen.len(), 5, "{}", finished.stdout);
     assert_eq!(seen, names(expected));
 }
+
+/// What was built for a released contract links and gives the same rows for ever.
+#[test]
+fn bundles_of_every_release_run() {
+    let mut run = Vec::new();
+    for release in std::fs::read_dir(sources::root().join("tests/bundles")).expect("the folder") {
+        let release = release.expect("an entry").path();
+        if !release.is_dir() {
+            continue;
+        }
+        let expected = std::fs::read_to_string(release.join("trace_exec.expected.jsonl"));
+        let expected = expected.expect("the rows");
+        for bundle in sources::files(&release, &["oci"]) {
+            let finished = Ig::run(&bundle)
+                .arg("--replay")
+                .arg(release.join("trace_exec.igrec"))
+                .arg("--strict")
+                .json()
+                .finish();
+            finished.expect_code(0);
+            assert_eq!(finished.stdout, expected, "{}", bundle.display());
+            run.push(bundle.file_name().expect("a name").to_owned());
+        }
+    }
+    run.sort();
+    assert_eq!(run, ["trace_exec-c.oci", "trace_exec-rust.oci"]);
+}
