@@ -102,7 +102,7 @@ fn tests(setup: &Setup) -> Result<f64> {
     }
     done(&mut command)?;
     let mut took = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..if setup.quick { 1 } else { 3 } {
         let begin = Instant::now();
         done(&mut command)?;
         took.push(begin.elapsed().as_secs_f64());
@@ -152,7 +152,7 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
             0.8,
         )
         .at_least(),
-        Figure::most("replay.size", "B/rec", size, 20.0),
+        Figure::most("replay.size", "B/rec", size, 10.0),
         Figure::most("replay.tests", "s", tests(setup)?, 5.0),
     ])
 }
