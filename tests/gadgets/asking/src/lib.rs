@@ -53,14 +53,29 @@ impl Gadget for Asking {
         }
         for step in steps {
             match step {
-                0 => row(tables, "update", Some(OURS), maps::Counts::update(OURS, 7).map(|()| None)),
-                2 => row(tables, "delete", Some(OURS), maps::Counts::delete(OURS).map(|there| Some(there.into()))),
+                0 => row(
+                    tables,
+                    "update",
+                    Some(OURS),
+                    maps::Counts::update(OURS, 7).map(|()| None),
+                ),
+                2 => row(
+                    tables,
+                    "delete",
+                    Some(OURS),
+                    maps::Counts::delete(OURS).map(|there| Some(there.into())),
+                ),
                 _ => row(tables, "lookup", Some(OURS), maps::Counts::lookup(OURS)),
             }
         }
         if self.questions == "more" {
             row(tables, "more", Some(1000), maps::Counts::lookup(1000));
-            row(tables, "more", Some(1000), maps::Counts::delete(1000).map(|there| Some(there.into())));
+            row(
+                tables,
+                "more",
+                Some(1000),
+                maps::Counts::delete(1000).map(|there| Some(there.into())),
+            );
         }
     }
 }
