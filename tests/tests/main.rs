@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod filter;

@@ -71,6 +71,7 @@ impl Place {
         }
         let mut gadgets = self.gadgets()?;
         gadgets.extend(Self::gadgets_in(self.root.join("tests/gadgets"))?);
+        gadgets.push(self.root.join("tests/conformance/rust"));
         gadgets.push(self.root.join("tests/bench/row"));
         gadgets.push(self.root.join("host/bundle/template/rust"));
         for gadget in gadgets {
