@@ -29,7 +29,7 @@ const fn case(name: &'static str, ledger: &'static str) -> Case {
     }
 }
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     case("types", "5 attempted = 5 accepted"),
     case("limits", "1 attempted = 1 accepted"),
     case("nulls", "3 attempted = 3 accepted"),
@@ -44,6 +44,7 @@ const CASES: [Case; 15] = [
     case("splits", "5 attempted = 5 accepted"),
     case("late", "5 attempted = 5 accepted"),
     case("timers", "4 attempted = 4 accepted"),
+    case("overdue", "2 attempted = 2 accepted"),
     case("clock", "2 attempted = 2 accepted"),
     case("maps", "4 attempted = 4 accepted"),
     case("params", "1 attempted = 1 accepted"),
