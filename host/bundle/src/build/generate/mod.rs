@@ -2,10 +2,10 @@
 //! written with, one module a language.
 
 mod c;
+mod naming;
 mod python;
 mod record;
 mod rust;
-mod taken;
 mod world;
 
 pub use c::c;

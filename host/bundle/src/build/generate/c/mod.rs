@@ -6,7 +6,7 @@ mod records;
 mod tables;
 mod unit;
 
-use super::taken::Taken;
+use super::naming::Taken;
 use super::{GenerateError, Generated, check_columns, layouts, sdk};
 use crate::build::embedded;
 use crate::manifest::Manifest;

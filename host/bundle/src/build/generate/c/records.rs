@@ -4,8 +4,8 @@
 //! where the guest runs, so sizes are spelled out, gaps too. Their fields may lie at any address.
 
 use super::names::comment;
+use crate::build::generate::naming::Taken;
 use crate::build::generate::record::{Extent, extent};
-use crate::build::generate::taken::Taken;
 use ig_object::btf::{Field, FieldType, Layout};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

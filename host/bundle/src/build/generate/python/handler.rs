@@ -1,6 +1,7 @@
 //! The package's own module: the class that the author derives from, and what its component is made of.
 
-use super::names::{builtins, constant, document, identifier, literal};
+use super::names::{builtins, document, identifier, literal};
+use crate::build::generate::naming::upper_case;
 use crate::manifest::{Manifest, ParamTarget, ParamType};
 use std::fmt::Write as _;
 
@@ -187,7 +188,7 @@ fn params(manifest: &Manifest) -> Params {
         let _ = write!(
             names,
             "\n    {}: ClassVar[{prefix}int] = {index}\n    \"\"\"The place of `{}` in the manifest, for `gadget_sdk.testing.set_param`.\"\"\"\n",
-            constant(&param.name),
+            upper_case(&param.name),
             param.name,
         );
         let _ = write!(read, "{name}=_params.{function}({index}), ");

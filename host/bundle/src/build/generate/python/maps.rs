@@ -1,7 +1,8 @@
 //! Typed access to the maps that the manifest grants.
 
-use super::names::{Taken, class_name, document, identifier};
+use super::names::{class_name, document, identifier};
 use super::records::{Records, code};
+use crate::build::generate::naming::Taken;
 use crate::build::generate::record::PER_CPU;
 use crate::manifest::{Access, Manifest};
 use ig_object::btf::{FieldType, Kind, TypeId};

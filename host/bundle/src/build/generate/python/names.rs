@@ -1,6 +1,6 @@
 //! Names in generated Python.
 
-use std::collections::BTreeSet;
+use crate::build::generate::naming::camel_case;
 
 /// Words that Python keeps for itself. None of them can be quoted, so a `_` goes behind.
 const KEYWORDS: &[&str] = &[
@@ -31,24 +31,7 @@ pub(super) fn identifier(name: &str) -> String {
 
 /// The name of a class: `gadget_process` becomes `GadgetProcess`.
 pub(super) fn class_name(name: &str) -> String {
-    let mut camel = String::with_capacity(name.len());
-    for word in name.split(['_', '-']) {
-        let mut letters = word.chars();
-        if let Some(first) = letters.next() {
-            camel.extend(first.to_uppercase());
-            camel.push_str(letters.as_str());
-        }
-    }
-    match camel.chars().next() {
-        Some(first) if first.is_ascii_digit() => format!("T{camel}"),
-        Some(_) if !KEYWORDS.contains(&camel.as_str()) => camel,
-        _ => format!("Record{camel}"),
-    }
-}
-
-/// The name of a constant.
-pub(super) fn constant(name: &str) -> String {
-    name.replace('-', "_").to_uppercase()
+    camel_case(name, KEYWORDS)
 }
 
 /// What stands before a built-in name in a class with these members.
@@ -57,28 +40,6 @@ pub(super) fn builtins<'a>(members: impl IntoIterator<Item = &'a str>) -> &'stat
         "builtins."
     } else {
         ""
-    }
-}
-
-/// Names given out so far in one module or class.
-#[derive(Debug, Default)]
-pub(super) struct Taken(BTreeSet<String>);
-
-impl Taken {
-    /// With these given out from the start.
-    pub(super) fn with(names: &[&str]) -> Self {
-        Self(names.iter().map(|name| (*name).to_owned()).collect())
-    }
-
-    /// `name`, or with the first number behind it that makes it new.
-    pub(super) fn unique(&mut self, name: &str) -> String {
-        let mut unique = name.to_owned();
-        let mut number = 2;
-        while !self.0.insert(unique.clone()) {
-            unique = format!("{name}{number}");
-            number += 1;
-        }
-        unique
     }
 }
 
@@ -123,7 +84,6 @@ mod tests {
         assert_eq!(identifier("__pad"), "pad");
         assert_eq!(identifier("__"), "field_");
         assert_eq!(identifier("failed-only"), "failed_only");
-        assert_eq!(constant("failed-only"), "FAILED_ONLY");
         assert_eq!(builtins(["pid", "bytes"]), "builtins.");
         assert_eq!(builtins(["pid"]), "");
     }

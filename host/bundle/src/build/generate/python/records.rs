@@ -2,7 +2,8 @@
 //!
 //! A view knows the span and where in it the struct lies; each field is a property that reads it there.
 
-use super::names::{Taken, builtins, class_name, document, identifier};
+use super::names::{builtins, class_name, document, identifier};
+use crate::build::generate::naming::Taken;
 use crate::build::generate::record::{Extent, extent};
 use ig_object::btf::{Element, Field, FieldType, Layout};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,8 @@
 //! Rows, generated from the manifest's tables: a class a table, with one method that takes the columns that the guest
 //! computes.
 
-use super::names::{Taken, class_name, document, identifier, literal};
+use super::names::{class_name, document, identifier, literal};
+use crate::build::generate::naming::Taken;
 use crate::manifest::{Manifest, Table};
 use ig_table::DataType;
 use std::fmt::Write as _;

@@ -1,7 +1,8 @@
 //! The root of the generated crate: the trait that the author implements, and what calls it.
 
-use super::names::{constant, document, identifier};
+use super::names::{document, identifier};
 use crate::build::generate::contract_version;
+use crate::build::generate::naming::upper_case;
 use crate::manifest::{Manifest, ParamTarget, ParamType};
 use std::fmt::Write as _;
 
@@ -264,7 +265,7 @@ fn params(manifest: &Manifest) -> String {
             names,
             "\n    /// The place of `{}` in the manifest, for `testing::set_param`.\n    pub const {}: u16 = {index};\n",
             param.name,
-            constant(&param.name)
+            upper_case(&param.name)
         );
     }
     format!(

@@ -2,8 +2,8 @@
 
 use super::names::{document, type_name};
 use super::records::{Records, plain};
+use crate::build::generate::naming::Taken;
 use crate::build::generate::record::PER_CPU;
-use crate::build::generate::taken::Taken;
 use crate::manifest::{Access, Manifest};
 use ig_object::btf::{Kind, TypeId};
 use ig_object::{Map, Object};

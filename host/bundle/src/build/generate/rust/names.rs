@@ -1,4 +1,6 @@
-//! Names in generated code.
+//! Names in generated Rust.
+
+use crate::build::generate::naming::camel_case;
 
 /// Words that Rust keeps for itself; a raw identifier takes them.
 const KEYWORDS: &[&str] = &[
@@ -26,24 +28,7 @@ pub(super) fn identifier(name: &str) -> String {
 
 /// The name of a type: `gadget_process` becomes `GadgetProcess`.
 pub(super) fn type_name(name: &str) -> String {
-    let mut camel = String::with_capacity(name.len());
-    for word in name.split(['_', '-']) {
-        let mut letters = word.chars();
-        if let Some(first) = letters.next() {
-            camel.extend(first.to_uppercase());
-            camel.push_str(letters.as_str());
-        }
-    }
-    match camel.chars().next() {
-        Some(first) if first.is_ascii_digit() => format!("T{camel}"),
-        Some(_) if !NEVER.contains(&camel.as_str()) => camel,
-        _ => format!("Record{camel}"),
-    }
-}
-
-/// The name of a constant.
-pub(super) fn constant(name: &str) -> String {
-    name.replace('-', "_").to_uppercase()
+    camel_case(name, NEVER)
 }
 
 /// Text for a documentation comment at `indent`, a line each; nothing for no text.
@@ -67,7 +52,6 @@ mod tests {
         assert_eq!(identifier("type"), "r#type");
         assert_eq!(identifier("self"), "self_");
         assert_eq!(identifier("failed-only"), "failed_only");
-        assert_eq!(constant("failed-only"), "FAILED_ONLY");
     }
 
     #[test]

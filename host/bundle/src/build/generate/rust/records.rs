@@ -4,8 +4,8 @@
 //! compiled for the guest: `long` and pointers are smaller there.
 
 use super::names::{document, identifier, type_name};
+use crate::build::generate::naming::Taken;
 use crate::build::generate::record::{Extent, extent};
-use crate::build::generate::taken::Taken;
 use ig_object::btf::{Element, Field, FieldType, Layout};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
 //! Rows, generated from the manifest's tables: a type a table, a setter for each column that the guest computes.
 
 use super::names::{document, identifier, type_name};
-use crate::build::generate::taken::Taken;
+use crate::build::generate::naming::Taken;
 use crate::manifest::{Manifest, Table};
 use ig_table::DataType;
 use std::fmt::Write as _;
