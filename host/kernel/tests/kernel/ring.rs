@@ -274,13 +274,21 @@ fn a_ring_that_fills_ends_a_nap() {
         // The first one fills the ring while nobody naps.
         if round > 0 {
             let before = Instant::now();
-            while waiter.nap(None).unwrap().is_none() {
-                // So many, and so small, that it naps for as long as it ever does.
-                waiter.saw(index, 1_000_000, 0);
-            }
-            let napped = before.elapsed();
+            let mut early = 0;
+            let napped = loop {
+                while waiter.nap(None).unwrap().is_none() {
+                    // So many, and so small, that it naps for as long as it ever does.
+                    waiter.saw(index, 1_000_000, 0);
+                }
+                let napped = before.elapsed();
+                if ring.backlog() >= 1 << 19 || napped >= pace::LONGEST_NAP {
+                    break napped;
+                }
+                // The kernel wakes some time after the record: what was for the last round may come now.
+                early += 1;
+                assert!(early < 3, "it is woken below half of the ring");
+            };
             shortest = shortest.min(napped);
-            assert!(ring.backlog() >= 1 << 19 || napped >= pace::LONGEST_NAP);
             let (at, _) = wakeup(&loaded, None);
             assert_eq!(at, 0, "it does not ask while it is awake");
         }
