@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Each member, and the members that it may use, in any kind of dependency.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("ig-object", &[]),
     ("ig-table", &[]),
+    ("ig-containers", &[]),
     ("ig-records", &["ig-object", "ig-table"]),
     ("ig-bundle", &["ig-object", "ig-table"]),
     ("ig-kernel", &["ig-object", "ig-records"]),
@@ -22,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "ig-bundle",
             "ig-kernel",
             "ig-sandbox",
+            "ig-containers",
         ],
     ),
     ("ig", &["ig-engine"]),
@@ -38,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "ig-bundle",
             "ig-kernel",
             "ig-sandbox",
+            "ig-containers",
             "ig-engine",
             "ig-tests",
         ],

@@ -1,0 +1,17 @@
+//! Who a record belongs to: a container, a pod's sandbox, a systemd unit, a user's session, the host.
+//!
+//! Identity is the cgroup: its id (64 bits, the inode of its directory) is never reused while the machine runs. A
+//! mount namespace is one only together with the time in which it lived, because the kernel gives its number
+//! to the next one at once. What is known of an owner grows: its cgroup names it, files and the runtimes' APIs add name,
+//! image and labels later. Nothing here makes a privileged call: what the kernel says of new cgroups is told to this room.
+//!
+//! - [`Owner`] is what is known, [`Field`] names its parts for tables and guests;
+//! - [`Directory`] is written by the threads that find out, a [`Reader`] is a run's own copy, read without a lock.
+
+mod directory;
+mod field;
+mod owner;
+
+pub use directory::{Decision, Directory, Found, Handle, Reader, Tombstones};
+pub use field::{Field, FieldType, Value};
+pub use owner::{Facts, Kind, Owner, Pod, Runtime};
