@@ -7,8 +7,11 @@
 //! 3. [`Ring`] hands over records in spans as they lie in the mapped ring, [`Waiter`] says when to look;
 //! 4. [`Loaded::detach`], drain the rings, read [`Loaded::ledger`] and [`Loaded::stats`].
 //!
+//! [`cgroups::CgroupWatcher`] is the host's own use of all this: it tells of cgroups that come and go.
+//!
 //! Nothing is pinned and no mount is left behind: when the process is gone, so is everything it loaded.
 
+pub mod cgroups;
 pub mod clock;
 pub mod doctor;
 pub mod host;

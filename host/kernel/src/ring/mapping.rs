@@ -1,5 +1,5 @@
-//! A ring buffer's memory, and the word by which its consumer asks to be woken, mapped: the only place where they are
-//! touched through pointers.
+//! A ring buffer's memory, and words that programs and the host share, mapped: the only place where they are touched
+//! through pointers.
 //!
 //! kernel/bpf/ringbuf.c lays it out as one consumer page (writable for us), one producer page and the data pages
 //! twice in a row (both read-only for us), so that a record that wraps around is contiguous in memory.
@@ -71,16 +71,17 @@ unsafe impl Send for Region {}
 // SAFETY: as above.
 unsafe impl Sync for Region {}
 
-/// `struct gadget_wakeup` of the headers: where the producers have to get before they wake a consumer that naps.
-pub(super) struct WakeupWord(Region);
+/// The value of a map that programs and the host share: two numbers, at the beginning of a page.
+pub(crate) struct Words(Region);
 
-impl WakeupWord {
+impl Words {
     /// Of the value in bytes, which is that of the map.
-    pub(super) const SIZE: u32 = 16;
+    pub(crate) const SIZE: u32 = 16;
 
     /// Maps the value of the array behind `fd`, made with BPF_F_MMAPABLE: kernel/bpf/arraymap.c gives it whole pages.
-    pub(super) fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        Region::map(fd, 0, os::page_size(), true).map(Self)
+    /// Who maps it not `writable` must not store.
+    pub(crate) fn map(fd: BorrowedFd<'_>, writable: bool) -> io::Result<Self> {
+        Region::map(fd, 0, os::page_size(), writable).map(Self)
     }
 
     fn word(&self, index: usize) -> &AtomicU64 {
@@ -89,13 +90,13 @@ impl WakeupWord {
         unsafe { self.0.base.cast::<AtomicU64>().add(index).as_ref() }
     }
 
-    /// The position that the producers compare theirs with; 0 for none.
-    pub(super) fn at(&self) -> &AtomicU64 {
+    /// The first number.
+    pub(crate) fn first(&self) -> &AtomicU64 {
         self.word(0)
     }
 
-    /// The last position for which a producer has woken the consumer.
-    pub(super) fn done(&self) -> &AtomicU64 {
+    /// The second number.
+    pub(crate) fn second(&self) -> &AtomicU64 {
         self.word(1)
     }
 }

@@ -15,6 +15,7 @@ use ig_records::span::Span;
 pub use cursor::Damaged;
 use cursor::{Cursor, Shared, Walked};
 use mapping::Mapping;
+pub(crate) use mapping::Words;
 pub use wakeup::WAKEUP_SUFFIX;
 pub(crate) use wakeup::Wakeup;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use super::cursor::Shared;
-use super::mapping::{Mapping, WakeupWord};
+use super::mapping::{Mapping, Words};
 use super::{RingError, kind};
 use crate::map::Map;
 use crate::sys::bpf::F_MMAPABLE;
@@ -17,14 +17,16 @@ pub const WAKEUP_SUFFIX: &str = "_wakeup";
 #[derive(Clone)]
 pub(crate) struct Wakeup {
     ring: Arc<Mapping>,
-    word: Arc<WakeupWord>,
+    /// `struct gadget_wakeup` of the headers: the position that the producers compare theirs with (0 for none), and the
+    /// last one for which a producer has woken the consumer.
+    words: Arc<Words>,
 }
 
 impl std::fmt::Debug for Wakeup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Wakeup")
-            .field("at", &self.word.at().load(Ordering::Relaxed))
-            .field("done", &self.word.done().load(Ordering::Relaxed))
+            .field("at", &self.words.first().load(Ordering::Relaxed))
+            .field("done", &self.words.second().load(Ordering::Relaxed))
             .finish_non_exhaustive()
     }
 }
@@ -34,18 +36,18 @@ impl Wakeup {
     pub(super) fn open(map: &Map, ring: &Arc<Mapping>) -> Result<Option<Self>, RingError> {
         let info = map.fd().info();
         if info.kind != kind::ARRAY
-            || info.value_size != WakeupWord::SIZE
+            || info.value_size != Words::SIZE
             || info.flags & F_MMAPABLE == 0
         {
             return Ok(None);
         }
-        let word = WakeupWord::map(map.fd().as_fd()).map_err(|error| RingError::Wakeup {
+        let words = Words::map(map.fd().as_fd(), true).map_err(|error| RingError::Wakeup {
             map: map.name().to_owned(),
             error,
         })?;
         Ok(Some(Self {
             ring: Arc::clone(ring),
-            word: Arc::new(word),
+            words: Arc::new(words),
         }))
     }
 
@@ -56,7 +58,7 @@ impl Wakeup {
     pub(crate) fn ask(&self) -> bool {
         let half = self.ring.size() as u64 / 2;
         let at = self.ring.consumer().wrapping_add(half);
-        self.word.at().store(at, Ordering::Release);
+        self.words.first().store(at, Ordering::Release);
         fence(Ordering::SeqCst);
         let room = at.wrapping_sub(self.ring.producer());
         if room == 0 || room > half {
@@ -68,6 +70,6 @@ impl Wakeup {
 
     /// Nobody is to wake any more.
     pub(crate) fn cancel(&self) {
-        self.word.at().store(0, Ordering::Release);
+        self.words.first().store(0, Ordering::Release);
     }
 }

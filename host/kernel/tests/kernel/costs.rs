@@ -4,9 +4,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use crate::cgroups::Cgroup;
 use crate::objects::{object, only_me};
 use crate::ring::{attached, getppid};
-use ig_kernel::{LoadOptions, Loader, Ring};
+use ig_kernel::cgroups::{CgroupWatcher, WatchOptions};
+use ig_kernel::{LoadOptions, Loader, Ring, Wake};
 use ig_object::Object;
 
 fn cpu() -> Duration {
@@ -65,5 +67,66 @@ fn costs() {
             );
         }
         drop(loaded);
+    }
+}
+
+/// What starting a program and making a cgroup take with the watcher and without, by turns, and what the kernel says
+/// that the watcher's programs take.
+#[test]
+#[ignore = "measures"]
+fn watching_cgroups_costs() {
+    const BPF_ENABLE_STATS: libc::c_int = 32;
+    const EXECS: u32 = 1000;
+    const CGROUPS: u32 = 2000;
+    let cgroup = Cgroup::new(&Cgroup::v2());
+    let measure = |what: &str| {
+        let before = Instant::now();
+        for _ in 0..EXECS {
+            let _ = std::process::Command::new("/bin/true").status().unwrap();
+        }
+        let exec = before.elapsed() / EXECS;
+        let before = Instant::now();
+        for number in 0..CGROUPS {
+            let inner = cgroup.0.join(number.to_string());
+            std::fs::create_dir(&inner).unwrap();
+            std::fs::remove_dir(&inner).unwrap();
+        }
+        println!(
+            "{what}: exec {exec:?}, mkdir and rmdir {:?}",
+            before.elapsed() / CGROUPS
+        );
+    };
+    for _ in 0..5 {
+        measure("without");
+        let before = Instant::now();
+        let mut watcher = CgroupWatcher::start(&WatchOptions::default()).unwrap();
+        let started = before.elapsed();
+        let stopper = watcher.stopper();
+        let consumer = std::thread::spawn(move || {
+            while watcher.wait(None).unwrap() != Wake::Stop {
+                watcher.drain(|event| _ = black_box(event)).unwrap();
+            }
+            (cpu(), watcher)
+        });
+        measure("with   ");
+        let attr = [0u32; 3];
+        // SAFETY: attr lives through the call, which is told its size.
+        let stats = unsafe { libc::syscall(libc::SYS_bpf, BPF_ENABLE_STATS, attr.as_ptr(), 4) };
+        measure("counted");
+        // SAFETY: it was just made, for us alone.
+        unsafe { libc::close(stats as libc::c_int) };
+        stopper.stop();
+        let (used, watcher) = consumer.join().unwrap();
+        println!(
+            "started in {started:?}, consumer used {used:?}, lost {}",
+            watcher.lost()
+        );
+        for program in watcher.stats().unwrap() {
+            let each = program.run_time_ns / program.run_count.max(1);
+            println!(
+                "  {}: {} runs of {each} ns",
+                program.program, program.run_count
+            );
+        }
     }
 }

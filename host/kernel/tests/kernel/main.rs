@@ -9,6 +9,7 @@
     reason = "these functions are parts of tests"
 )]
 
+mod cgroups;
 mod costs;
 mod hooks;
 mod maps;
