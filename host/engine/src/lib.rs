@@ -7,6 +7,7 @@ mod contents;
 pub mod doctor;
 mod early;
 mod guest;
+mod hold;
 pub mod ledger;
 pub mod options;
 mod pipeline;
