@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Cgroups that come and go, told to the host at once: who made one, by which command line, and the mount namespace
- * of what runs in it. Read by host/kernel/src/cgroups, which has the numbers and offsets of this file once more.
+ * Cgroups that come and go, told to the host at once: who made one, by which command line, the mount namespace of
+ * what runs in it, and when the last process has left it. Read by host/kernel/src/cgroups, which has the numbers and offsets of this file once more.
  *
  * BTF tracepoints alone, whose arguments are typed pointers; no helper that is younger than Linux 5.10.
  */
@@ -64,6 +64,7 @@ enum {
 	MADE = 1,
 	REMOVED = 2,
 	ENTERED = 3,
+	EMPTIED = 4,
 };
 enum {
 	PATH_CUT = 1,
@@ -284,22 +285,43 @@ int cgroup_made(__u64 *ctx)
 	return 0;
 }
 
+/* The cgroup, and nothing more. */
+static __always_inline void tell(__u32 kind, __u64 cgroup)
+{
+	struct head head = { .kind = kind };
+	struct progress *progress = begin();
+
+	if (!progress)
+		return;
+	head.boot_ns = bpf_ktime_get_boot_ns();
+	head.cgroup = cgroup;
+	put_out(progress, &head, sizeof(head));
+}
+
 SEC("tp_btf/cgroup_rmdir")
 int cgroup_removed(__u64 *ctx)
 {
 	struct cgroup___watched *cgroup = (void *)ctx[0];
-	struct head head = { .kind = REMOVED };
-	struct progress *progress;
+	__u64 id;
 
 	if (cgroup->root->hierarchy_id != (int)hierarchy)
 		return 0;
-	progress = begin();
-	if (!progress)
+	id = cgroup->kn->id;
+	bpf_map_delete_elem(&fresh_cgroups, &id);
+	tell(REMOVED, id);
+	return 0;
+}
+
+/* Nobody is in it or below it any more: its mount namespace may have ended, and the number of that be another's. */
+SEC("tp_btf/cgroup_notify_populated")
+int cgroup_emptied(__u64 *ctx)
+{
+	struct cgroup___watched *cgroup = (void *)ctx[0];
+	int populated = ctx[2];
+
+	if (populated || cgroup->root->hierarchy_id != (int)hierarchy)
 		return 0;
-	head.boot_ns = bpf_ktime_get_boot_ns();
-	head.cgroup = cgroup->kn->id;
-	bpf_map_delete_elem(&fresh_cgroups, &head.cgroup);
-	put_out(progress, &head, sizeof(head));
+	tell(EMPTIED, cgroup->kn->id);
 	return 0;
 }
 

@@ -12,6 +12,8 @@ pub enum CgroupEvent<'a> {
     Made(Made<'a>),
     /// A cgroup was removed. Nobody was in it any more; its number does not come back.
     Removed(Removed),
+    /// The last process has left a cgroup and all that are below it. Others may come.
+    Emptied(Emptied),
     /// For the first time since it was made, a program was executed in a cgroup outside of its maker's mount namespace.
     Entered(Entered),
 }
@@ -63,6 +65,15 @@ pub struct Removed {
     pub cgroup: u64,
 }
 
+/// A cgroup that nobody is in any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Emptied {
+    /// When, in nanoseconds of CLOCK_BOOTTIME.
+    pub boot_ns: u64,
+    /// Its number.
+    pub cgroup: u64,
+}
+
 /// The first program in a cgroup, outside of its maker's mount namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entered {
@@ -82,6 +93,7 @@ pub struct Entered {
 const MADE: u32 = 1;
 const REMOVED: u32 = 2;
 const ENTERED: u32 = 3;
+const EMPTIED: u32 = 4;
 const PATH_CUT: u32 = 1;
 const ARGS_CUT: u32 = 2;
 const ARGS_UNREADABLE: u32 = 4;
@@ -115,6 +127,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<CgroupEvent<'_>> {
             })
         }
         REMOVED => CgroupEvent::Removed(Removed { boot_ns, cgroup }),
+        EMPTIED => CgroupEvent::Emptied(Emptied { boot_ns, cgroup }),
         ENTERED => CgroupEvent::Entered(Entered {
             boot_ns,
             cgroup,

@@ -1,7 +1,7 @@
 //! Cgroups that come and go, told at once by eBPF of the host's own (`ebpf/host/cgroups.bpf.c`).
 //!
-//! Three tracepoints: a cgroup is made (with who made it and by which command line), it is removed, and the first
-//! program is executed in it outside of its maker's mount namespace. They go through one ring of their own, whose
+//! Four tracepoints: a cgroup is made (with who made it and by which command line), the first program is executed in it
+//! outside of its maker's mount namespace, its last process leaves it, and it is removed. They go through one ring of their own, whose
 //! reader never naps. What gets no room is not lost without a word: the consumer is told to look at everything anew.
 //!
 //! ```text
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use ig_object::{Object, ObjectError};
 
-pub use event::{CgroupEvent, Entered, Made, Maker, Removed};
+pub use event::{CgroupEvent, Emptied, Entered, Made, Maker, Removed};
 pub use hierarchy::{Controller, Hierarchy, HierarchyError};
 use settled::Progress;
 pub use settled::Settled;

@@ -304,14 +304,26 @@ fn entered(watcher: &mut CgroupWatcher, cgroup: &Cgroup) -> (Vec<Entered>, u32, 
     let number = cgroup.id();
     std::fs::remove_dir(&cgroup.0).unwrap();
     let mut seen = Vec::new();
+    let mut emptied = Vec::new();
     until(watcher, |event| match event {
         CgroupEvent::Entered(entered) if entered.cgroup == number => {
             seen.push(entered);
             false
         }
-        CgroupEvent::Removed(removed) => removed.cgroup == number,
+        CgroupEvent::Emptied(one) if one.cgroup == number => {
+            emptied.push(one.boot_ns);
+            false
+        }
+        CgroupEvent::Removed(removed) if removed.cgroup == number => {
+            assert!(emptied.iter().all(|at| *at <= removed.boot_ns));
+            true
+        }
         _ => false,
     });
+    let after_all = seen
+        .iter()
+        .all(|entered| emptied.iter().all(|at| *at > entered.boot_ns));
+    assert!(emptied.len() == 1 && after_all, "{emptied:?} {seen:?}");
     (seen, child.id(), mntns, id)
 }
 
@@ -514,7 +526,7 @@ fn after_kill_9_the_watcher_is_gone() {
             }
         }
     }
-    assert_eq!(programs.len(), 3);
+    assert_eq!(programs.len(), 4);
     assert!(programs.iter().all(|id| is_loaded(*id)));
     child.kill().unwrap();
     child.wait().unwrap();
