@@ -9,8 +9,9 @@ mod tests;
 
 pub use reader::Reader;
 
+use crate::cgroup_path;
 use crate::owner::{Facts, Kind, Owner, Runtime};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -70,6 +71,8 @@ pub enum Decision {
     Session(String),
     /// Whoever's the cgroup above it is.
     Parent,
+    /// This owner's: one of its processes made it, elsewhere than below its own.
+    Same(Handle),
     /// Nobody's in particular.
     Host,
 }
@@ -278,6 +281,7 @@ impl Directory {
         let state = match decision {
             Decision::Host => State::Owner(Handle::HOST),
             Decision::Parent => State::Inherits,
+            Decision::Same(handle) => State::Owner(handle),
             Decision::Unit(unit) => {
                 let owner = owner(Kind::Unit, Some(unit), Facts::default());
                 State::Owner(inner.place(cgroup, before, owner, gone, &mut changes))
@@ -288,7 +292,10 @@ impl Directory {
             }
             Decision::Container { facts, unit } => {
                 let mut facts = *facts;
-                if let Some(more) = inner.unplaced.remove(&facts.id) {
+                let waiting = inner.unplaced.get(&facts.id);
+                if waiting.is_some_and(|more| may_be_same(&facts, path, more))
+                    && let Some(more) = inner.unplaced.remove(&facts.id)
+                {
                     facts.learn(more);
                 }
                 facts.bound();
@@ -341,7 +348,7 @@ impl Directory {
     /// for when it is.
     pub fn learn(&self, facts: Facts) -> Option<Handle> {
         let mut inner = self.lock();
-        let Some(handle) = inner.ids.get(&facts.id).copied() else {
+        let Some(handle) = inner.named(&facts) else {
             if inner.unplaced.len() < MOST_UNPLACED || inner.unplaced.contains_key(&facts.id) {
                 inner
                     .unplaced
@@ -351,18 +358,13 @@ impl Directory {
             }
             return None;
         };
-        let known = inner.owners.get(handle.index())?.as_ref()?;
-        let mut owner = Owner::clone(&known.owner);
-        owner.facts.learn(facts);
-        if owner.facts.sandbox {
-            owner.kind = Kind::Sandbox;
-        }
-        if owner != *known.owner {
-            let mut changes = Vec::new();
-            inner.replace(handle, owner, &mut changes);
-            inner.tell(&changes);
-        }
+        inner.learn(handle, facts);
         Some(handle)
+    }
+
+    /// What some source says of a container whose handle is known.
+    pub fn learn_of(&self, handle: Handle, facts: Facts) {
+        self.lock().learn(handle, facts);
     }
 
     /// A runtime says that it has this container no more: what was kept for it is thrown away. A cgroup that is still there
@@ -371,8 +373,14 @@ impl Directory {
         self.lock().unplaced.remove(id);
     }
 
-    /// From `from` on (nanoseconds of CLOCK_BOOTTIME) this mount namespace is that of the owner of this cgroup. The host's
-    /// own namespaces are not told.
+    /// A runtime says that it has these containers alone: what was kept for others of it is thrown away.
+    pub fn only(&self, runtime: Runtime, ids: &HashSet<String>) {
+        let gone = |id: &String, facts: &Facts| facts.runtime == Some(runtime) && !ids.contains(id);
+        self.lock().unplaced.retain(|id, facts| !gone(id, facts));
+    }
+
+    /// From `from` on (nanoseconds of CLOCK_BOOTTIME) this mount namespace is that of the owner of this cgroup; if it was
+    /// another's until later than that, from then on. The host's own namespaces are not told.
     pub fn mount_namespace(&self, namespace: u64, cgroup: u64, from: u64) {
         let mut inner = self.lock();
         let Some(handle) = inner.resolve(cgroup) else {
@@ -392,11 +400,15 @@ impl Directory {
                 });
             }
             Some(_) => return,
-            None => intervals.push(Interval {
-                from,
-                until: ended.then_some(from),
-                owner: Some(handle),
-            }),
+            None => {
+                let before = intervals.last().and_then(|last| last.until);
+                let from = from.max(before.unwrap_or(0));
+                intervals.push(Interval {
+                    from,
+                    until: ended.then_some(from),
+                    owner: Some(handle),
+                });
+            }
         }
         if intervals.len() > MOST_INTERVALS {
             intervals.remove(0);
@@ -471,6 +483,40 @@ impl Directory {
         if let Some(handle) = own {
             inner.forget(handle, changes);
         }
+    }
+
+    /// Whose a cgroup is; none if nobody knows. For those who find out: a run has its [`Reader`].
+    #[must_use]
+    pub fn owner_of(&self, cgroup: u64) -> Option<(Handle, Arc<Owner>)> {
+        let inner = self.lock();
+        let handle = inner.resolve(cgroup)?;
+        Some((handle, Arc::clone(&inner.known(handle)?.owner)))
+    }
+
+    /// Whose a mount namespace is now; none if nobody knows, or several have it.
+    #[must_use]
+    pub fn mount_namespace_now(&self, namespace: u64) -> Option<Handle> {
+        let inner = self.lock();
+        let last = inner.namespaces.get(&namespace)?.last()?;
+        last.owner.filter(|_| last.until.is_none())
+    }
+
+    /// The container that some source's facts are of, by id, runtime and cgroup; none if its cgroup was not seen.
+    #[must_use]
+    pub fn named(&self, facts: &Facts) -> Option<Handle> {
+        self.lock().named(facts)
+    }
+
+    /// Whether an owner has not ended.
+    #[must_use]
+    pub fn is_live(&self, handle: Handle) -> bool {
+        self.lock().known(handle).is_some_and(|known| !known.ended)
+    }
+
+    /// What is known of an owner; none if it is forgotten.
+    #[must_use]
+    pub fn owner(&self, handle: Handle) -> Option<Arc<Owner>> {
+        Some(Arc::clone(&self.lock().known(handle)?.owner))
     }
 
     /// Every cgroup that is there, ended ones left out: to compare with what the machine has.
@@ -593,7 +639,10 @@ impl Inner {
         if before.facts.id != owner.facts.id && self.ids.get(&before.facts.id) == Some(&handle) {
             self.ids.remove(&before.facts.id);
         }
-        if !owner.facts.id.is_empty() {
+        let taken = self.ids.get(&owner.facts.id).and_then(|h| self.known(*h));
+        let anothers = taken
+            .is_some_and(|other| !other.ended && !same_runtime(&other.owner.facts, &owner.facts));
+        if !owner.facts.id.is_empty() && !anothers {
             self.ids.insert(owner.facts.id.clone(), handle);
         }
         for address in &before.facts.addresses {
@@ -608,6 +657,40 @@ impl Inner {
             }
         }
         changes.push(Change::Owner(handle, owner));
+    }
+
+    fn learn(&mut self, handle: Handle, facts: Facts) {
+        let Some(known) = self.known(handle) else {
+            return;
+        };
+        let mut owner = Owner::clone(&known.owner);
+        owner.facts.learn(facts);
+        if owner.facts.sandbox {
+            owner.kind = Kind::Sandbox;
+        }
+        if owner != *known.owner {
+            let mut changes = Vec::new();
+            self.replace(handle, owner, &mut changes);
+            self.tell(&changes);
+        }
+    }
+
+    /// The container that some source means: the latest of its id, if its runtime and cgroup can be the same, else another one
+    /// of this id. Ids that users choose are used twice: by namespaces of containerd, by folders of runc.
+    fn named(&self, facts: &Facts) -> Option<Handle> {
+        let same = |handle: &Handle| {
+            self.known(*handle)
+                .is_some_and(|known| may_be_same(&known.owner.facts, &known.owner.cgroup, facts))
+        };
+        let latest = *self.ids.get(&facts.id)?;
+        if same(&latest) {
+            return Some(latest);
+        }
+        let others = (0..self.owners.len()).rev().filter_map(|i| {
+            let handle = u32::try_from(i).ok().and_then(Handle::new)?;
+            (self.known(handle)?.owner.facts.id == facts.id).then_some(handle)
+        });
+        others.into_iter().find(same)
     }
 
     fn release(&mut self, address: IpAddr, handle: Handle, changes: &mut Vec<Change>) {
@@ -715,6 +798,27 @@ impl Inner {
         let addresses = self.addresses.iter();
         all.extend(addresses.map(|(address, owner)| Change::Address(*address, Some(*owner))));
         all
+    }
+}
+
+/// Whether `more`, of the same id, can be said of a container that is known. The runtime below (runc, crun) may be known before
+/// the one above.
+fn may_be_same(known: &Facts, path: &str, more: &Facts) -> bool {
+    let there = match &more.cgroup {
+        Some(cgroup) if !path.is_empty() => {
+            // Its processes may be further below.
+            cgroup_path::is_meant(Some(cgroup), path, &more.id)
+                || cgroup_path::is_below(cgroup, path)
+        }
+        _ => true,
+    };
+    there && same_runtime(known, more)
+}
+
+fn same_runtime(known: &Facts, more: &Facts) -> bool {
+    match (known.runtime, more.runtime) {
+        (None | Some(Runtime::Runc | Runtime::Crun), _) | (_, None) => true,
+        (Some(known), Some(more)) => known == more,
     }
 }
 

@@ -6,12 +6,25 @@
 //! image and labels later. Nothing here makes a privileged call: what the kernel says of new cgroups is told to this room.
 //!
 //! - [`Owner`] is what is known, [`Field`] names its parts for tables and guests;
-//! - [`Directory`] is written by the threads that find out, a [`Reader`] is a run's own copy, read without a lock.
+//! - [`Directory`] is written by the threads that find out, a [`Reader`] is a run's own copy, read without a lock;
+//! - [`Service`] finds out: from the cgroups that are there, from what it is told of new ones, from the runtimes' files.
 
+mod cgroup_path;
+mod command_line;
 mod directory;
+mod disk;
 mod field;
+mod files;
+mod hierarchy;
+mod identity;
+mod options;
 mod owner;
+mod process;
+mod runtimes;
+mod service;
 
 pub use directory::{Decision, Directory, Found, Handle, Reader, Tombstones};
 pub use field::{Field, FieldType, Value};
+pub use options::{Options, Sockets};
 pub use owner::{Facts, Kind, Owner, Pod, Runtime};
+pub use service::{Event, Maker, Service, StartError};

@@ -1,0 +1,81 @@
+//! Docker's files: `containers/ID/config.v2.json` and the images' names.
+
+use crate::disk::spec::Spec;
+use crate::disk::time;
+use crate::files::{self, Root};
+use crate::owner::Facts;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    #[serde(rename = "ID")]
+    id: String,
+    name: Option<String>,
+    created: Option<String>,
+    config: Option<Config>,
+    image: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    image: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Repositories {
+    repositories: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// How far above a container's root Docker's folder is looked for.
+const MOST_ABOVE: usize = 6;
+
+/// Adds what Docker wrote of a container, which its bundle does not say: the bundle's root lies below Docker's folder.
+pub(super) fn learn(root: &Root, spec: &Spec, facts: &mut Facts) {
+    let Some(rootfs) = spec.rootfs().filter(|path| path.is_absolute()) else {
+        return;
+    };
+    let found = rootfs.ancestors().take(MOST_ABOVE).find_map(|data| {
+        let path = data
+            .join("containers")
+            .join(&facts.id)
+            .join("config.v2.json");
+        let container: Container = root.json(&path, files::ONE).ok()?;
+        (container.id == facts.id).then_some((data, container))
+    });
+    let Some((data, container)) = found else {
+        return;
+    };
+    let name = container.name.filter(|name| !name.is_empty());
+    facts.name = name.map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned());
+    facts.started = container.created.as_deref().and_then(time::parse);
+    if let Some(config) = container.config {
+        facts.image = config.image.filter(|image| !image.is_empty());
+        facts.labels = config.labels.unwrap_or_default();
+    }
+    facts.image_id = container.image.filter(|id| !id.is_empty());
+    facts.image_digest = digest(root, data, facts);
+}
+
+/// The digest by which the image was pulled, where it was.
+fn digest(root: &Root, data: &Path, facts: &Facts) -> Option<String> {
+    let (image, id) = (facts.image.as_ref()?, facts.image_id.as_ref()?);
+    let names = data.join("image/overlay2/repositories.json");
+    let names: Repositories = root.json(&names, files::ALL).ok()?;
+    let of_repository = |repository: &BTreeMap<String, String>| {
+        let mut pulled = repository.iter().filter(|(_, of)| *of == id);
+        pulled.find_map(|(name, _)| Some(name.split_once('@')?.1.to_owned()))
+    };
+    let (same, other): (Vec<_>, Vec<_>) = names
+        .repositories
+        .iter()
+        .partition(|(name, _)| image.starts_with(name.as_str()));
+    same.iter()
+        .chain(&other)
+        .find_map(|(_, repository)| of_repository(repository))
+}

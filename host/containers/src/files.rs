@@ -1,0 +1,280 @@
+//! Reading small files that others wrote, within bounds.
+//!
+//! Only files that the host's root (or who runs `ig`) owns are believed, only regular ones are opened, and no symbolic
+//! link leads out of the root that a path is read in. What takes too long is left behind: [`Patience`].
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// The most bytes of a file about one container.
+pub(crate) const ONE: u64 = 4 << 20;
+/// The most bytes of a file about all containers or images of a store.
+pub(crate) const ALL: u64 = 32 << 20;
+/// The most entries of a folder that are looked at.
+const MOST_ENTRIES: usize = 1 << 17;
+
+/// Why a file can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// It is not there.
+    Missing,
+    /// It is no regular file, too large, or not root's.
+    Refused,
+    /// The system does not give it, or it is no JSON of the form expected: it may be half written.
+    Failed,
+}
+
+impl From<Errno> for Unreadable {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::NOENT | Errno::NOTDIR => Self::Missing,
+            Errno::LOOP | Errno::XDEV => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// A tree of files: the host's, or what a process has for its root.
+#[derive(Clone, Debug)]
+pub(crate) struct Root(Arc<OwnedFd>);
+
+impl Root {
+    /// The tree below a folder.
+    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        Ok(Self(Arc::new(folder)))
+    }
+
+    fn at(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = flags | OFlags::CLOEXEC;
+        // A rename somewhere at the same time.
+        let mut tries = 8;
+        loop {
+            match rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) if tries > 0 => tries -= 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// A whole file of at most `most` bytes.
+    pub(crate) fn read(&self, path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
+        // Opened for its kind first: a device or a pipe is not touched.
+        believed(&self.at(path, OFlags::PATH)?, most)?;
+        let file = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let size = believed(&file, most)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        let read = File::from(file).take(most + 1).read_to_end(&mut bytes);
+        read.map_err(|_| Unreadable::Failed)?;
+        if bytes.len() as u64 > most {
+            return Err(Unreadable::Refused);
+        }
+        Ok(bytes)
+    }
+
+    /// What a file of JSON says. Read again for a moment if it is half written.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &Path,
+        most: u64,
+    ) -> Result<T, Unreadable> {
+        let mut tries = 3;
+        loop {
+            let bytes = self.read(path, most)?;
+            match serde_json::from_slice(&bytes) {
+                Ok(value) => return Ok(value),
+                Err(_) if tries > 1 => tries -= 1,
+                Err(_) => return Err(Unreadable::Failed),
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether there is something at a path.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.at(path, OFlags::PATH).is_ok()
+    }
+
+    /// The names in a folder, in no order.
+    pub(crate) fn list(&self, path: &Path) -> Vec<OsString> {
+        let Ok(folder) = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY) else {
+            return Vec::new();
+        };
+        let Ok(entries) = rustix::fs::Dir::new(folder) else {
+            return Vec::new();
+        };
+        entries
+            .filter_map(Result::ok)
+            .map(|entry| OsString::from_vec(entry.file_name().to_bytes().to_vec()))
+            .filter(|name| name != "." && name != "..")
+            .take(MOST_ENTRIES)
+            .collect()
+    }
+}
+
+/// A file that root owns and not everybody may write; gives its size.
+fn believed(file: &OwnedFd, most: u64) -> Result<u64, Unreadable> {
+    let stat = rustix::fs::fstat(file)?;
+    let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !regular || size > most || !trusted(stat.st_uid) || stat.st_mode & 0o002 != 0 {
+        return Err(Unreadable::Refused);
+    }
+    Ok(size)
+}
+
+/// Whether what this user made is believed: root's, and that of who runs `ig`.
+pub(crate) fn trusted(user: u32) -> bool {
+    user == 0 || user == rustix::process::geteuid().as_raw()
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs what reads files on a thread of its own, and leaves it behind when it takes too long: a folder of a file system that
+/// hangs must not stop everything else.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    thread: Option<mpsc::Sender<Job>>,
+    limit: Duration,
+    /// Threads that hang.
+    left_behind: usize,
+}
+
+/// Beyond this many threads that hang nothing is read any more.
+const MOST_LEFT_BEHIND: usize = 8;
+
+impl Patience {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self {
+            thread: None,
+            limit,
+            left_behind: 0,
+        }
+    }
+
+    /// What the job gives; none if it took longer than the limit, or too many hang already.
+    pub(crate) fn run<T: Send + 'static>(
+        &mut self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let limit = self.limit;
+        self.run_for(limit, job)
+    }
+
+    /// The same with another limit.
+    pub(crate) fn run_for<T: Send + 'static>(
+        &mut self,
+        limit: Duration,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        if self.thread.is_none() {
+            self.thread = self.start();
+        }
+        let (tell, answer) = mpsc::sync_channel(1);
+        let job: Job = Box::new(move || {
+            // Nobody listens any more if it took too long.
+            let _ = tell.send(job());
+        });
+        self.thread.as_ref()?.send(job).ok()?;
+        let answer = answer.recv_timeout(limit).ok();
+        if answer.is_none() {
+            self.thread = None;
+            self.left_behind += 1;
+        }
+        answer
+    }
+
+    fn start(&self) -> Option<mpsc::Sender<Job>> {
+        if self.left_behind >= MOST_LEFT_BEHIND {
+            return None;
+        }
+        let (sender, jobs) = mpsc::channel::<Job>();
+        let thread = std::thread::Builder::new().name("ig-files".to_owned());
+        let thread = thread.spawn(move || jobs.into_iter().for_each(|job| job()));
+        thread.is_ok().then_some(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn read(root: &Path, path: &str) -> Result<Vec<u8>, Unreadable> {
+        Root::open(root).unwrap().read(Path::new(path), 1 << 10)
+    }
+
+    #[test]
+    fn only_small_regular_files_inside_the_root_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("in")).unwrap();
+        std::fs::write(root.join("in/a"), "good").unwrap();
+        std::fs::write(root.join("in/large"), vec![b'x'; 2 << 10]).unwrap();
+        std::fs::write(root.join("in/anybody"), "x").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(root.join("in/anybody"), mode).unwrap();
+        // Absolute links, and those that climb, stay in the root.
+        symlink("/in/a", root.join("in/link")).unwrap();
+        symlink("../../../../../../in/a", root.join("in/climbs")).unwrap();
+        symlink("/etc/passwd", root.join("in/out")).unwrap();
+        symlink("loop", root.join("in/loop")).unwrap();
+        let pipe = rustix::fs::CWD;
+        let kind = FileType::Fifo;
+        rustix::fs::mknodat(pipe, root.join("in/pipe"), kind, 0o600.into(), 0).unwrap();
+        assert_eq!(read(root, "/in/a"), Ok(b"good".to_vec()));
+        assert_eq!(read(root, "in/link"), Ok(b"good".to_vec()));
+        assert_eq!(read(root, "in/climbs"), Ok(b"good".to_vec()));
+        assert_eq!(read(root, "in/../../../in/a"), Ok(b"good".to_vec()));
+        assert_eq!(read(root, "in/out"), Err(Unreadable::Missing));
+        for refused in ["in/large", "in/anybody", "in/pipe", "in", "in/loop"] {
+            assert_eq!(read(root, refused), Err(Unreadable::Refused), "{refused}");
+        }
+        // Through a file of /proc nothing is reached.
+        symlink("/proc/self/root/etc/passwd", root.join("in/magic")).unwrap();
+        assert_eq!(read(root, "in/magic"), Err(Unreadable::Missing));
+    }
+
+    #[test]
+    fn json_that_is_too_deep_or_cut_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let root = Root::open(folder.path()).unwrap();
+        let json = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            root.json::<serde_json::Value>(Path::new("a"), ALL)
+        };
+        assert_eq!(json(&"[".repeat(1 << 20)), Err(Unreadable::Failed));
+        assert_eq!(json("{\"a\": 1"), Err(Unreadable::Failed));
+        assert!(json("{\"a\": 1}").is_ok());
+        assert_eq!(
+            root.json::<serde_json::Value>(Path::new("b"), ALL),
+            Err(Unreadable::Missing)
+        );
+    }
+
+    #[test]
+    fn what_hangs_is_left_behind_and_too_much_of_it_ends_reading() {
+        let mut patience = Patience::new(Duration::from_secs(60));
+        assert_eq!(patience.run(|| 5), Some(5));
+        let mut hung = Vec::new();
+        for _ in 0..MOST_LEFT_BEHIND {
+            let (end, wait) = mpsc::channel::<()>();
+            hung.push(end);
+            let answer = patience.run_for(Duration::from_millis(1), move || wait.recv().is_ok());
+            assert_eq!(answer, None);
+        }
+        assert_eq!(patience.run(|| 6), None);
+    }
+}

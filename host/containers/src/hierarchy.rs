@@ -1,0 +1,345 @@
+//! The cgroups of the machine: which hierarchy counts, and what is in it.
+
+use crate::process::Processes;
+use rustix::fs::{CWD, Mode, OFlags};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+/// The most cgroups that are looked at; a machine with more is not served whole.
+const MOST_CGROUPS: usize = 1 << 20;
+/// The id of a hierarchy's root, in the kernel.
+const ROOT: u64 = 1;
+/// The most bytes of a cgroup's list of processes that are read.
+const MOST_PROCESSES: u64 = 1 << 20;
+
+/// One hierarchy of cgroups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hierarchy {
+    /// Where it is mounted.
+    mount: PathBuf,
+    /// Of version 2: its ids are those of records.
+    pub(crate) unified: bool,
+    /// How `/proc/PID/cgroup` calls it: empty for version 2, else a controller or `name=...`.
+    pub(crate) line: String,
+    /// The path of what is mounted, from the hierarchy's root; empty for the root.
+    prefix: String,
+    /// The path of the cgroup that `/proc/PID/cgroup` counts from: this process's cgroup namespace. Empty: the root.
+    namespace: String,
+    /// The id of that cgroup, where it is not the root.
+    namespace_id: Option<u64>,
+}
+
+/// A cgroup that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) id: u64,
+    /// None: the topmost.
+    pub(crate) parent: Option<u64>,
+    /// From the root of the hierarchy.
+    pub(crate) path: String,
+    /// The user that may make cgroups beside it.
+    pub(crate) maker: u32,
+}
+
+/// A mount of cgroups.
+#[derive(Debug)]
+struct Mount {
+    point: PathBuf,
+    root: String,
+    unified: bool,
+    line: String,
+}
+
+impl Hierarchy {
+    /// The one that counts here: version 2 wherever it is mounted, else one of version 1; rather one that is mounted from its
+    /// root. None if there is none.
+    pub(crate) fn find() -> Option<Self> {
+        let text = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let id = |mount: &Mount| std::fs::metadata(&mount.point).ok().map(|meta| meta.ino());
+        Self::choose(mounts(&text), id)
+    }
+
+    /// A folder that stands for cgroups of version 2.
+    #[cfg(test)]
+    pub(crate) fn at(mount: &Path) -> Self {
+        Self {
+            mount: mount.to_owned(),
+            unified: true,
+            line: String::new(),
+            prefix: String::new(),
+            namespace: String::new(),
+            namespace_id: None,
+        }
+    }
+
+    fn choose(mounts: Vec<Mount>, id: impl Fn(&Mount) -> Option<u64>) -> Option<Self> {
+        let mounts: Vec<(Mount, u64)> = mounts
+            .into_iter()
+            .filter_map(|mount| id(&mount).map(|id| (mount, id)))
+            .collect();
+        let order = |(mount, id): &&(Mount, u64)| {
+            let systemd = mount.line == "name=systemd";
+            (!mount.unified, *id != ROOT, !systemd)
+        };
+        let (mount, id) = mounts.iter().min_by_key(order)?;
+        // In a cgroup namespace of its own a process sees that namespace's root as "/".
+        let own = mounts.iter().find(|(other, id)| {
+            other.unified == mount.unified
+                && other.line == mount.line
+                && other.root == "/"
+                && *id != ROOT
+        });
+        let prefix = match mount.root.as_str() {
+            root if *id == ROOT || root.starts_with("/..") => "",
+            root => root.trim_end_matches('/'),
+        };
+        Some(Self {
+            mount: mount.point.clone(),
+            unified: mount.unified,
+            line: mount.line.clone(),
+            prefix: prefix.to_owned(),
+            namespace: String::new(),
+            namespace_id: own.map(|(_, id)| *id),
+        })
+    }
+
+    /// Every cgroup, parents first. The list is of this moment: one that is made or removed meanwhile may be in it or not.
+    pub(crate) fn walk(&mut self) -> Vec<Seen> {
+        let mut found = Vec::new();
+        let top = if self.prefix.is_empty() {
+            "/".to_owned()
+        } else {
+            self.prefix.clone()
+        };
+        let Ok(meta) = std::fs::metadata(&self.mount) else {
+            return found;
+        };
+        found.push(Seen {
+            id: meta.ino(),
+            parent: None,
+            path: top,
+            maker: meta.uid(),
+        });
+        let mut next = 0;
+        while let Some(at) = found.get(next) {
+            let (id, path) = (at.id, at.path.clone());
+            next += 1;
+            let folder = self.folder(&path);
+            let Ok(entries) = std::fs::read_dir(&folder) else {
+                continue;
+            };
+            let mut maker = None;
+            for entry in entries.filter_map(Result::ok) {
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || found.len() >= MOST_CGROUPS
+                {
+                    continue;
+                }
+                let maker = *maker.get_or_insert_with(|| user(&folder).unwrap_or(u32::MAX));
+                let name = entry.file_name();
+                let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
+                found.push(Seen {
+                    id: entry.ino(),
+                    parent: Some(id),
+                    path: format!("{}/{name}", path.trim_end_matches('/')),
+                    maker,
+                });
+            }
+        }
+        if let Some(id) = self.namespace_id
+            && let Some(seen) = found.iter().find(|seen| seen.id == id)
+        {
+            self.namespace = seen.path.trim_end_matches('/').to_owned();
+        }
+        found
+    }
+
+    fn folder(&self, path: &str) -> PathBuf {
+        let inside = path.strip_prefix(&self.prefix).unwrap_or(path);
+        self.mount.join(inside.trim_start_matches('/'))
+    }
+
+    /// The id of the cgroup of a path.
+    pub(crate) fn id(&self, path: &str) -> Option<u64> {
+        let meta = std::fs::metadata(self.folder(path)).ok()?;
+        meta.is_dir().then(|| meta.ino())
+    }
+
+    /// The user that may make cgroups in the one of a path.
+    pub(crate) fn user(&self, path: &str) -> Option<u32> {
+        user(&self.folder(path))
+    }
+
+    /// The path of a process's cgroup, from the root.
+    pub(crate) fn of(&self, processes: &Processes, pid: u32) -> Option<String> {
+        let path = processes.cgroup(pid, &self.line)?;
+        Some(self.rooted(&path))
+    }
+
+    /// A path as `/proc` shows it, from the root.
+    pub(crate) fn rooted(&self, path: &str) -> String {
+        let mut base: Vec<&str> = self
+            .namespace
+            .split('/')
+            .filter(|c| !c.is_empty())
+            .collect();
+        for component in path.split('/') {
+            match component {
+                "" | "." => {}
+                ".." => {
+                    base.pop();
+                }
+                name => base.push(name),
+            }
+        }
+        format!("/{}", base.join("/"))
+    }
+
+    /// The processes in the cgroup of a path, by the numbers that this process sees; 0: one that it does not see.
+    pub(crate) fn processes(&self, path: &str) -> Vec<u32> {
+        use std::io::Read as _;
+        let file = self.folder(path).join("cgroup.procs");
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let Ok(file) = rustix::fs::openat(CWD, &file, flags, Mode::empty()) else {
+            return Vec::new();
+        };
+        let mut text = String::new();
+        let file = std::fs::File::from(file);
+        if file.take(MOST_PROCESSES).read_to_string(&mut text).is_err() {
+            return Vec::new();
+        }
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+}
+
+fn user(folder: &Path) -> Option<u32> {
+    std::fs::metadata(folder).ok().map(|meta| meta.uid())
+}
+
+/// The mounts of cgroups in `/proc/self/mountinfo`.
+fn mounts(text: &str) -> Vec<Mount> {
+    let mount = |line: &str| {
+        let (own, kind) = line.split_once(" - ")?;
+        let mut own = own.split(' ').skip(3);
+        let (root, point) = (own.next()?, own.next()?);
+        let mut kind = kind.split(' ');
+        let (kind, options) = (kind.next()?, kind.nth(1).unwrap_or_default());
+        let line = match kind {
+            "cgroup2" => String::new(),
+            "cgroup" => {
+                const GENERAL: [&str; 4] = ["rw", "ro", "xattr", "clone_children"];
+                let mut named = options.split(',').filter(|option| {
+                    !GENERAL.contains(option) && !option.starts_with("release_agent=")
+                });
+                named.next()?.to_owned()
+            }
+            _ => return None,
+        };
+        Some(Mount {
+            point: unescaped(point),
+            root: unescaped(root).to_string_lossy().into_owned(),
+            unified: kind == "cgroup2",
+            line,
+        })
+    };
+    text.lines().filter_map(mount).collect()
+}
+
+/// Spaces and the like stand there as `\040`.
+fn unescaped(text: &str) -> PathBuf {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let code = bytes.get(at + 1..at + 4).filter(|_| *byte == b'\\');
+        let code = code.and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
+            Some(code) => {
+                plain.push(code);
+                at += 4;
+            }
+            None => {
+                plain.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from(
+        <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&plain),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
+";
+
+    fn choose(text: &str, ids: &[(&str, u64)]) -> Option<Hierarchy> {
+        Hierarchy::choose(mounts(text), |mount| {
+            let id = ids
+                .iter()
+                .find(|(point, _)| mount.point == Path::new(point));
+            Some(id.map_or(ROOT, |(_, id)| *id))
+        })
+    }
+
+    #[test]
+    fn version_2_counts_and_then_the_one_of_systemd() {
+        let found = choose(HYBRID, &[]).unwrap();
+        assert_eq!(found.mount, Path::new("/sys/fs/cgroup/unified"));
+        assert!(found.unified && found.line.is_empty() && found.prefix.is_empty());
+        let first = HYBRID.lines().take(3).collect::<Vec<_>>().join("\n");
+        let found = choose(&first, &[]).unwrap();
+        assert_eq!(
+            (found.unified, found.line.as_str()),
+            (false, "name=systemd")
+        );
+        assert_eq!(choose("", &[]), None);
+        let spaces = "1 2 0:1 /a\\040b /sys/c\\134d rw - cgroup2 c rw";
+        let found = choose(spaces, &[("/sys/c\\d", 7)]).unwrap();
+        assert_eq!(found.prefix, "/a b");
+        assert_eq!(found.folder("/a b/x"), Path::new("/sys/c\\d/x"));
+    }
+
+    #[test]
+    fn in_a_container_the_hosts_mount_counts_and_paths_count_from_there() {
+        let text = "\
+1 0 0:38 / /sys/fs/cgroup ro - cgroup2 cgroup2 rw
+2 0 0:38 /../.. /host/sys/fs/cgroup ro - cgroup2 cgroup2 rw
+";
+        let mut found = choose(text, &[("/sys/fs/cgroup", 77)]).unwrap();
+        assert_eq!(found.mount, Path::new("/host/sys/fs/cgroup"));
+        assert_eq!((found.prefix.as_str(), found.namespace_id), ("", Some(77)));
+        found.namespace = "/docker/me".to_owned();
+        assert_eq!(found.rooted("/"), "/docker/me");
+        assert_eq!(found.rooted("/a"), "/docker/me/a");
+        assert_eq!(found.rooted("/../other"), "/docker/other");
+        assert_eq!(found.rooted("/../../system.slice/x"), "/system.slice/x");
+        assert_eq!(found.rooted("/../../../../x"), "/x");
+    }
+
+    #[test]
+    fn this_process_is_in_a_cgroup_that_is_walked() {
+        let Some(mut hierarchy) = Hierarchy::find() else {
+            return;
+        };
+        let all = hierarchy.walk();
+        let processes = Processes::new(Path::new("/"));
+        let own = hierarchy.of(&processes, std::process::id()).unwrap();
+        let seen = all.iter().find(|seen| seen.path == own).unwrap();
+        assert_eq!(hierarchy.id(&own), Some(seen.id));
+        assert!(hierarchy.processes(&own).contains(&std::process::id()));
+        for (i, seen) in all.iter().enumerate() {
+            let above = seen
+                .parent
+                .map(|id| all[..i].iter().any(|other| other.id == id));
+            assert!(above != Some(false), "{} before its parent", seen.path);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The threads that find out whose the machine's cgroups are.
+
+use crate::directory::Directory;
+use crate::hierarchy::Hierarchy;
+use crate::identity::{Identity, Next};
+use crate::options::Options;
+use crate::runtimes::{Runtimes, Said};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Events that wait for the identity thread; beyond, the machine is scanned in their place.
+const MOST_WAITING: usize = 1 << 16;
+/// How often it is scanned when nobody tells of new cgroups, and looked for what is to be forgotten.
+const TICK: Duration = Duration::from_secs(1);
+/// A scan that is due waits at most this long for events that are there already.
+const SCAN_WITHIN: Duration = Duration::from_millis(100);
+
+/// The process that made a cgroup. All numbers are those of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maker {
+    /// Its process id.
+    pub pid: u32,
+    /// Its parent's.
+    pub ppid: u32,
+    /// Its name, at most 15 bytes.
+    pub comm: Vec<u8>,
+    /// Its mount namespace; 0: not known.
+    pub mount_ns: u64,
+    /// Its own cgroup; 0: not known.
+    pub cgroup: u64,
+    /// Its command line, NUL after each word.
+    pub argv: Vec<u8>,
+    /// The command line was longer.
+    pub argv_truncated: bool,
+}
+
+/// What happens to cgroups. Times are nanoseconds of CLOCK_BOOTTIME; cgroups are those of the hierarchy that counts: version 2
+/// where it is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// One was made.
+    Made {
+        /// When.
+        at: u64,
+        /// Its id.
+        cgroup: u64,
+        /// The one above.
+        parent: u64,
+        /// Its path, from the root of the hierarchy.
+        path: Vec<u8>,
+        /// The path was longer.
+        truncated: bool,
+        /// Who made it.
+        maker: Maker,
+    },
+    /// One was removed.
+    Removed {
+        /// When.
+        at: u64,
+        /// Its id.
+        cgroup: u64,
+    },
+    /// The last process left one, and those below it.
+    Emptied {
+        /// When.
+        at: u64,
+        /// Its id.
+        cgroup: u64,
+    },
+    /// A program was executed in one that was new or empty, for the first time outside the host's mount namespace.
+    FirstExec {
+        /// When.
+        at: u64,
+        /// Its id.
+        cgroup: u64,
+        /// The mount namespace of the process.
+        mount_ns: u64,
+        /// The process.
+        pid: u32,
+    },
+    /// Events were lost; the machine is scanned.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Why nothing can be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No cgroups.
+    #[error("no cgroups are mounted here: mount them (mount -t cgroup2 none /sys/fs/cgroup)")]
+    NoCgroups,
+    /// The host's files are not where they should be.
+    #[error(
+        "{0} does not hold the host's files: {1}; mount them there, or say in HOST_ROOT where they are"
+    )]
+    HostRoot(PathBuf, std::io::Error),
+    /// No thread.
+    #[error("a thread for the identity of containers can't be started: {0}")]
+    Thread(std::io::Error),
+}
+
+#[derive(Debug)]
+enum Message {
+    Event(Event),
+    Said(Box<Said>),
+    /// Look at the flags.
+    Wake,
+}
+
+/// What the identity thread is told beside its queue.
+#[derive(Debug, Default)]
+struct Flags {
+    /// Messages did not fit into the queue.
+    lost: AtomicBool,
+    end: AtomicBool,
+}
+
+/// Finds out whose cgroups are, until it is dropped.
+#[derive(Debug)]
+pub struct Service {
+    directory: Arc<Directory>,
+    unified: bool,
+    sender: SyncSender<Message>,
+    flags: Arc<Flags>,
+    runtimes: Arc<Runtimes>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Looks at every cgroup that is there: when it returns, each is decided, as far as the disk says whose it is. What the
+    /// runtimes' APIs know comes later. Whoever tells of new cgroups begins to listen before, and tells after.
+    ///
+    /// # Errors
+    /// No cgroups are mounted, the host's files are not there, or no thread can be started.
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let hierarchy = Hierarchy::find().ok_or(StartError::NoCgroups)?;
+        let unified = hierarchy.unified;
+        let directory = Arc::new(Directory::default());
+        let (sender, messages) = mpsc::sync_channel(MOST_WAITING);
+        let flags = Arc::new(Flags::default());
+        let runtimes = {
+            let (sender, flags) = (sender.clone(), Arc::clone(&flags));
+            let tell = move |said| give(&sender, &flags, Message::Said(Box::new(said)));
+            Runtimes::start(&options, Box::new(tell)).map_err(StartError::Thread)?
+        };
+        let runtimes = Arc::new(runtimes);
+        let mut identity = Identity::new(
+            &options,
+            hierarchy,
+            Arc::clone(&directory),
+            Arc::clone(&runtimes),
+        )
+        .map_err(|error| StartError::HostRoot(options.host_root.clone(), error))?;
+        identity.scan(&|| false);
+        let thread = {
+            let flags = Arc::clone(&flags);
+            let watched = options.watched;
+            std::thread::Builder::new()
+                .name("ig-identity".to_owned())
+                .spawn(move || run(identity, &messages, &flags, watched))
+                .map_err(StartError::Thread)?
+        };
+        Ok(Self {
+            directory,
+            unified,
+            sender,
+            flags,
+            runtimes,
+            thread: Some(thread),
+        })
+    }
+
+    /// What is known.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// The ids of cgroups in the directory are those of version 2, which records have. False on a machine with version 1
+    /// alone: there a record's owner is found by mount namespace.
+    #[must_use]
+    pub fn unified(&self) -> bool {
+        self.unified
+    }
+
+    /// Takes note of an event. A new cgroup is pending in the directory when this returns; all else comes later.
+    pub fn tell(&self, event: Event) {
+        if let Event::Made { cgroup, parent, .. } = &event {
+            self.directory.made(*cgroup, Some(*parent));
+        }
+        give(&self.sender, &self.flags, Message::Event(event));
+    }
+
+    /// Waits until every runtime whose socket is there has given its first list or failed, at most this long. True: they
+    /// have.
+    #[must_use]
+    pub fn ready(&self, timeout: Duration) -> bool {
+        self.runtimes.ready(timeout)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // The runtimes' threads hold senders, too: an end that is said, not one that is noticed. A queue that is full has
+        // something that wakes the thread.
+        self.flags.end.store(true, Ordering::Release);
+        let _ = self.sender.try_send(Message::Wake);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn give(sender: &SyncSender<Message>, flags: &Flags, message: Message) {
+    match sender.try_send(message) {
+        Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+        Err(TrySendError::Full(_)) => flags.lost.store(true, Ordering::Release),
+    }
+}
+
+/// The identity thread.
+fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watched: bool) {
+    let end = || flags.end.load(Ordering::Acquire);
+    let mut tick = Instant::now() + TICK;
+    // Since when a scan is due.
+    let mut due: Option<Instant> = None;
+    while !end() {
+        let until = due.map_or(tick, |_| Instant::now());
+        let wait = until.saturating_duration_since(Instant::now());
+        let idle = match messages.recv_timeout(wait) {
+            Ok(Message::Event(event)) => {
+                if identity.told(event) == Next::Scan {
+                    due.get_or_insert_with(Instant::now);
+                }
+                false
+            }
+            Ok(Message::Said(said)) => {
+                identity.said(*said);
+                false
+            }
+            Ok(Message::Wake) => false,
+            Err(RecvTimeoutError::Timeout) => true,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if flags.lost.swap(false, Ordering::AcqRel) {
+            due.get_or_insert_with(Instant::now);
+        }
+        if Instant::now() >= tick {
+            tick = Instant::now() + TICK;
+            identity.sweep();
+            if !watched || identity.is_unsure() {
+                due.get_or_insert_with(Instant::now);
+            }
+        }
+        if due.is_some_and(|since| idle || since.elapsed() >= SCAN_WITHIN) {
+            due = None;
+            identity.scan(&end);
+        }
+    }
+}
