@@ -5,6 +5,7 @@
 //! missed is said and does not fail the run; a bench that can't run does.
 
 mod boundary;
+mod containers;
 mod decode;
 mod end_to_end;
 mod figures;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 10] = [
+const BENCHES: [(&str, Bench); 11] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
@@ -36,6 +37,7 @@ const BENCHES: [(&str, Bench); 10] = [
     ("write", write::run),
     ("filter", filter::run),
     ("replay", replay::run),
+    ("containers", containers::run),
     ("ring", ring::run),
     ("end-to-end", end_to_end::run),
 ];

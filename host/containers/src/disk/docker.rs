@@ -1,4 +1,4 @@
-//! Docker's files: `containers/ID/config.v2.json` and the images' names.
+//! Docker's files: `config.v2.json` and `hostconfig.json` of a container, and the images' names.
 
 use crate::disk::spec::Spec;
 use crate::disk::time;
@@ -26,6 +26,13 @@ struct Config {
     labels: Option<BTreeMap<String, String>>,
 }
 
+/// `hostconfig.json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Host {
+    network_mode: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Repositories {
@@ -41,14 +48,12 @@ pub(super) fn learn(root: &Root, spec: &Spec, facts: &mut Facts) {
         return;
     };
     let found = rootfs.ancestors().take(MOST_ABOVE).find_map(|data| {
-        let path = data
-            .join("containers")
-            .join(&facts.id)
-            .join("config.v2.json");
-        let container: Container = root.json(&path, files::ONE).ok()?;
-        (container.id == facts.id).then_some((data, container))
+        let own = data.join("containers").join(&facts.id);
+        let container = own.join("config.v2.json");
+        let container: Container = root.json(&container, files::ONE).ok()?;
+        (container.id == facts.id).then_some((data, own, container))
     });
-    let Some((data, container)) = found else {
+    let Some((data, own, container)) = found else {
         return;
     };
     let name = container.name.filter(|name| !name.is_empty());
@@ -59,6 +64,14 @@ pub(super) fn learn(root: &Root, spec: &Spec, facts: &mut Facts) {
         facts.labels = config.labels.unwrap_or_default();
     }
     facts.image_id = container.image.filter(|id| !id.is_empty());
+    let host: Option<Host> = root.json(&own.join("hostconfig.json"), files::ONE).ok();
+    match host.and_then(|host| host.network_mode).as_deref() {
+        Some("host") => facts.host_network = Some(true),
+        // As the other one has it.
+        Some(mode) if mode.starts_with("container:") => facts.host_network = None,
+        Some(_) => facts.host_network = Some(false),
+        None => {}
+    }
     facts.image_digest = digest(root, data, facts);
 }
 

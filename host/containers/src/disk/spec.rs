@@ -26,6 +26,7 @@ struct Linux {
 struct Namespace {
     #[serde(rename = "type")]
     kind: String,
+    path: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,14 +44,18 @@ impl Spec {
         self.linux.cgroups_path.as_deref()
     }
 
-    /// None: the file does not say anything of namespaces.
+    /// None: the file does not say. A network that was there before is a pod's, another container's or, with Docker, the
+    /// host's.
     pub(super) fn host_network(&self) -> Option<bool> {
         let namespaces = self.linux.namespaces.as_ref()?;
-        Some(
-            !namespaces
-                .iter()
-                .any(|namespace| namespace.kind == "network"),
-        )
+        let network = namespaces
+            .iter()
+            .find(|namespace| namespace.kind == "network");
+        match network.map(|network| network.path.as_deref()) {
+            None => Some(true),
+            Some(None | Some("")) => Some(false),
+            Some(_) => None,
+        }
     }
 
     /// The folder that is the container's root; its files are never read.
@@ -91,6 +96,8 @@ impl Spec {
             ..Pod::default()
         });
         facts.image = text("image-name");
+        // What the host shares is left out for a pod.
+        facts.host_network = facts.host_network.or(Some(false));
         facts.name = text("container-name").or_else(|| text("sandbox-name"));
     }
 
@@ -131,7 +138,12 @@ impl Spec {
     pub(super) fn learn_podman(&self, facts: &mut Facts) {
         let created = self.annotation("io.kubernetes.cri-o.Created");
         facts.started = created.and_then(time::parse);
-        let own = ["io.container.manager", "io.kubernetes.cri-o.", "io.podman."];
+        let own = [
+            "io.container.manager",
+            "io.kubernetes.cri-o.",
+            "io.podman.",
+            "org.opencontainers.image.stopSignal",
+        ];
         facts.labels = self.annotations();
         facts
             .labels

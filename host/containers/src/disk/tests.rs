@@ -46,7 +46,7 @@ fn docker_writes_names_labels_and_images_beside_its_containers() {
     let bundle = format!("/srv/exec/containerd/daemon/{TASKS}/moby/{ID}");
     let config = format!(
         r#"{{"ociVersion":"1.0.2","root":{{"path":"/srv/data/overlay2/ab/merged"}},"hostname":"3f4e1d2c3b4a",
-        "linux":{{"cgroupsPath":"/docker/{ID}","namespaces":[{{"type":"mount"}},{{"type":"network"}}]}}}}"#
+        "linux":{{"cgroupsPath":"/docker/{ID}","namespaces":[{{"type":"mount"}},{{"type":"network","path":"/srv/exec/netns/default"}}]}}}}"#
     );
     disk.write(&format!("{bundle}/config.json"), config);
     disk.write(
@@ -62,6 +62,10 @@ fn docker_writes_names_labels_and_images_beside_its_containers() {
             r#"{{"Repositories":{{"other":{{"other:1":"sha256:00"}},"busybox":{{"busybox:1.36":"sha256:{ID}","busybox@sha256:77":"sha256:{ID}"}}}}}}"#
         ),
     );
+    disk.write(
+        &format!("/srv/data/containers/{ID}/hostconfig.json"),
+        r#"{"NetworkMode":"host","CgroupParent":""}"#,
+    );
     let facts = disk.confirm(ID, Some(&bundle), &format!("/docker/{ID}"));
     let expected = Facts {
         id: ID.to_owned(),
@@ -72,7 +76,7 @@ fn docker_writes_names_labels_and_images_beside_its_containers() {
         image_digest: Some("sha256:77".to_owned()),
         started: time::parse("2026-11-23T19:20:35.5Z"),
         labels: labels(&[("app", "shop")]),
-        host_network: Some(false),
+        host_network: Some(true),
         ..Facts::default()
     };
     assert_eq!(facts, Ok(expected));
