@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 const MOST_CGROUPS: usize = 1 << 20;
 /// The id of a hierarchy's root, in the kernel.
 const ROOT: u64 = 1;
+/// Controllers of version 1 whose hierarchies runtimes use, the best first: in the order of what tells of new cgroups.
+const CONTROLLERS: [&str; 5] = ["memory", "pids", "freezer", "devices", "cpu"];
 /// The most bytes of a cgroup's list of processes that are read.
 const MOST_PROCESSES: u64 = 1 << 20;
 
@@ -79,8 +81,9 @@ impl Hierarchy {
             .filter_map(|mount| id(&mount).map(|id| (mount, id)))
             .collect();
         let order = |(mount, id): &&(Mount, u64)| {
-            let systemd = mount.line == "name=systemd";
-            (!mount.unified, *id != ROOT, !systemd)
+            let place = CONTROLLERS.iter().position(|name| *name == mount.line);
+            let place = place.unwrap_or(CONTROLLERS.len());
+            (!mount.unified, *id != ROOT, place)
         };
         let (mount, id) = mounts.iter().min_by_key(order)?;
         // In a cgroup namespace of its own a process sees that namespace's root as "/".
@@ -227,11 +230,10 @@ fn mounts(text: &str) -> Vec<Mount> {
         let line = match kind {
             "cgroup2" => String::new(),
             "cgroup" => {
-                const GENERAL: [&str; 4] = ["rw", "ro", "xattr", "clone_children"];
-                let mut named = options.split(',').filter(|option| {
-                    !GENERAL.contains(option) && !option.starts_with("release_agent=")
-                });
-                named.next()?.to_owned()
+                let all = || options.split(',');
+                let known = |option: &&str| CONTROLLERS.contains(option);
+                let named = |option: &&str| option.starts_with("name=");
+                all().find(known).or_else(|| all().find(named))?.to_owned()
             }
             _ => return None,
         };
@@ -290,16 +292,13 @@ mod tests {
     }
 
     #[test]
-    fn version_2_counts_and_then_the_one_of_systemd() {
+    fn version_2_counts_and_then_the_one_of_a_controller() {
         let found = choose(HYBRID, &[]).unwrap();
         assert_eq!(found.mount, Path::new("/sys/fs/cgroup/unified"));
         assert!(found.unified && found.line.is_empty() && found.prefix.is_empty());
         let first = HYBRID.lines().take(3).collect::<Vec<_>>().join("\n");
         let found = choose(&first, &[]).unwrap();
-        assert_eq!(
-            (found.unified, found.line.as_str()),
-            (false, "name=systemd")
-        );
+        assert_eq!((found.unified, found.line.as_str()), (false, "memory"));
         assert_eq!(choose("", &[]), None);
         let spaces = "1 2 0:1 /a\\040b /sys/c\\134d rw - cgroup2 c rw";
         let found = choose(spaces, &[("/sys/c\\d", 7)]).unwrap();

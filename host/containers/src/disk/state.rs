@@ -104,17 +104,18 @@ fn crun(root: &Root, folder: &Path, id: &str) -> Option<State> {
 
 impl State {
     /// The paths of cgroups that it may mean: its own, and that without the place where the runtime sees the hierarchy.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = String> {
-        const MOUNTS: [&str; 4] = [
-            "",
-            "/sys/fs/cgroup/unified",
-            "/sys/fs/cgroup/systemd",
-            "/sys/fs/cgroup",
+    /// `line` is the hierarchy, as `/proc/PID/cgroup` calls it.
+    pub(crate) fn paths(&self, line: &str) -> impl Iterator<Item = String> {
+        let own = format!("/{}", self.cgroup.trim_matches('/'));
+        let name = line.strip_prefix("name=").unwrap_or(line);
+        let mounts = [
+            String::new(),
+            "/sys/fs/cgroup/unified".to_owned(),
+            "/sys/fs/cgroup".to_owned(),
+            format!("/sys/fs/cgroup/{name}"),
         ];
-        let own = self.cgroup.trim_matches('/');
-        MOUNTS.iter().filter_map(move |mount| {
-            let own = format!("/{own}");
-            let path = own.strip_prefix(mount)?;
+        mounts.into_iter().filter_map(move |mount| {
+            let path = own.strip_prefix(&mount)?;
             (path.len() > 1 && path.starts_with('/')).then(|| path.to_owned())
         })
     }

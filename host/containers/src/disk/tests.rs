@@ -259,13 +259,17 @@ fn runc_and_crun_keep_the_cgroup_and_the_first_process() {
     );
     assert_eq!(all[0].start, 3_642_496);
     assert_eq!(all[0].bundle.as_deref(), Some(Path::new("/srv/b")));
-    assert!(all[0].paths().any(|path| path == "/a"));
+    assert!(all[0].paths("").any(|path| path == "/a"));
     assert_eq!(
         (all[1].id.as_str(), all[1].crun, all[1].pid),
         ("c", true, 7)
     );
-    assert_eq!(all[1].paths().collect::<Vec<_>>(), ["/c"]);
-    assert!(read("name=systemd")[0].paths().any(|path| path == "/b"));
+    assert_eq!(all[1].paths("").collect::<Vec<_>>(), ["/c"]);
+    assert!(
+        read("name=systemd")[0]
+            .paths("name=systemd")
+            .any(|path| path == "/b")
+    );
     let known = states(&disk.root, Path::new("/run/runc"), "", &|id| id == "a");
     assert_eq!(known.len(), 1);
 }

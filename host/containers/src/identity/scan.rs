@@ -200,7 +200,7 @@ impl Identity {
                 namespace,
                 name: None,
             };
-            for path in state.paths() {
+            for path in state.paths(&self.hierarchy.line) {
                 states.insert(path, (claim.clone(), state.clone()));
             }
         }
