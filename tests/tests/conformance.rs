@@ -29,10 +29,11 @@ const fn case(name: &'static str, ledger: &'static str) -> Case {
     }
 }
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 17] = [
     case("types", "5 attempted = 5 accepted"),
     case("limits", "1 attempted = 1 accepted"),
     case("nulls", "3 attempted = 3 accepted"),
+    case("nested", "3 attempted = 3 accepted"),
     Case {
         name: "wanted",
         recording: "nulls",

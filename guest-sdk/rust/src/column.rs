@@ -293,6 +293,33 @@ where
     }
 }
 
+/// A list that may be null, wherever a column takes a list: `Nullable(Some(items))` is the list of these items,
+/// `Nullable(None)` is null.
+///
+/// An `Option` alone is what it is elsewhere in Rust: it iterates, and so is a list of one item or of none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nullable<I>(pub Option<I>);
+
+impl<I> From<Option<I>> for Nullable<I> {
+    fn from(items: Option<I>) -> Self {
+        Self(items)
+    }
+}
+
+impl<C, I> Push<Nullable<I>> for Lists<C>
+where
+    I: IntoIterator,
+    C: Push<I::Item>,
+{
+    #[inline]
+    fn push(&mut self, items: Nullable<I>) {
+        match items.0 {
+            Some(items) => self.push(items),
+            None => self.push_null(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -403,5 +430,40 @@ mod tests {
         );
         column.truncate(1);
         assert_eq!(all(&column)[6], b"abc");
+    }
+    #[test]
+    fn lists_in_lists_may_be_null() {
+        let mut column = Lists::<Lists<Numbers<u8>>>::default();
+        column.push([
+            Nullable(Some(vec![Some(1), None])),
+            Nullable(None),
+            Nullable(Some(vec![])),
+        ]);
+        column.push(Nullable(None::<[[u8; 0]; 0]>));
+        column.push(Nullable(Some([[2]])));
+        assert_eq!(
+            all(&column),
+            [
+                vec![0b101],
+                offsets(&[0, 3, 3, 4]),
+                vec![0b1101],
+                offsets(&[0, 2, 2, 2, 3]),
+                vec![0b101],
+                vec![1, 0, 2]
+            ]
+        );
+        column.truncate(1);
+        column.push([Some(3)]);
+        assert_eq!(
+            all(&column)[1..],
+            [
+                offsets(&[0, 3, 4]),
+                vec![0b1101],
+                offsets(&[0, 2, 2, 2, 3]),
+                vec![0b101],
+                vec![1, 0, 3]
+            ],
+            "an option is a list of one item"
+        );
     }
 }

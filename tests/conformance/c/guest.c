@@ -133,6 +133,36 @@ static void nulls(const struct event *event)
 	types_set_name(gadget_string("b"));
 }
 
+/* Nulls in place of a list or a struct, as an item of a list and as a field of a struct. */
+static void nested_nulls(const struct event *event)
+{
+	int at;
+
+	types_row(event);
+	types_add_words(gadget_string("a"));
+	types_add_null_grid();
+	types_begin_grid_item();
+	types_add_grid_item(1);
+	types_begin_grid_item();
+	types_add_null_grid();
+	types_set_place_port(1);
+	types_add_null_places();
+	types_begin_places_item();
+	types_set_places_item_port(2);
+	types_row(event);
+	types_add_null_grid();
+	for (at = 0; at < 9; at++)
+		types_add_null_places();
+	types_row(event);
+	types_begin_grid_item();
+	types_add_grid_item((uint16_t)event->sequence);
+	types_set_place_port(3);
+	types_add_place_names(gadget_string("b"));
+	types_set_place_at_x(4);
+	types_begin_places_item();
+	types_set_places_item_port(5);
+}
+
 static void looked_up(uint32_t key)
 {
 	uint64_t value;
@@ -225,6 +255,9 @@ enum gadget_outcome gadget_on_cases(const struct event *event)
 		break;
 	case 'n':
 		nulls(event);
+		break;
+	case 'N':
+		nested_nulls(event);
 		break;
 	case 'd':
 		return GADGET_DROPPED;

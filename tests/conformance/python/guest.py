@@ -100,6 +100,24 @@ def nulls(record: records.Event, to: Tables) -> None:
     to.types.row(record, i_8=3, u_64=4, name="b")
 
 
+def nested_nulls(record: records.Event, to: Tables) -> None:
+    """Nulls in place of a list or a struct, as an item of a list and as a field of a struct."""
+    to.types.row(
+        record,
+        words=["a"],
+        grid=[None, [1], [], None],
+        place=tables.TypesPlace(port=1, names=None, at=None),
+        places=[None, tables.TypesPlacesItem(port=2)],
+    )
+    to.types.row(record, words=None, grid=[None], place=None, places=[None] * 9)
+    to.types.row(
+        record,
+        grid=[[record.sequence]],
+        place=tables.TypesPlace(port=3, names=["b"], at=tables.TypesPlaceAt(x=4)),
+        places=[tables.TypesPlacesItem(port=5)],
+    )
+
+
 def all_maps(to: Tables) -> None:
     fact(to, "lookup", maps.counts.lookup(ord("l")))
     fact(to, "lookup", maps.counts.lookup(OURS))
@@ -140,6 +158,8 @@ class Conformance(Gadget):
             limits(record, to)
         elif letter == "n":
             nulls(record, to)
+        elif letter == "N":
+            nested_nulls(record, to)
         elif letter == "d":
             return DROPPED
         elif letter == "m":

@@ -1,6 +1,6 @@
 //! The guest of the conformance suite. The guests in other languages do the same.
 
-use gadget::{Gadget, Outcome, Params, Tables, clock, maps, records, tables, timers};
+use gadget::{Gadget, Nullable, Outcome, Params, Tables, clock, maps, records, tables, timers};
 use std::time::Duration;
 
 struct Conformance {
@@ -114,6 +114,38 @@ fn nulls(record: &records::Event<'_>, tables: &mut Tables) {
     tables.types.row(record).i_8(3).u_64(4).name("b");
 }
 
+/// Nulls in place of a list or a struct, as an item of a list and as a field of a struct.
+fn nested_nulls(record: &records::Event<'_>, tables: &mut Tables) {
+    tables
+        .types
+        .row(record)
+        .words(Nullable(Some(["a"])))
+        .grid([None, Some(vec![1_u16]), Some(vec![]), None].map(Nullable))
+        .place(tables::TypesPlace {
+            port: 1_u16,
+            names: Nullable(None::<[&str; 0]>),
+            at: None::<tables::TypesPlaceAt<i32>>,
+        })
+        .places([None, Some(2_u16)].map(|port| port.map(|port| tables::TypesPlacesItem { port })));
+    tables
+        .types
+        .row(record)
+        .words(Nullable(None::<[&str; 0]>))
+        .grid([Nullable(None::<[u16; 0]>)])
+        .place(None::<tables::TypesPlace<u16, [&str; 0], tables::TypesPlaceAt<i32>>>)
+        .places([None::<tables::TypesPlacesItem<u16>>; 9]);
+    tables
+        .types
+        .row(record)
+        .grid([[record.sequence() as u16]])
+        .place(Some(tables::TypesPlace {
+            port: 3_u16,
+            names: Nullable(Some(["b"])),
+            at: Some(tables::TypesPlaceAt { x: 4 }),
+        }))
+        .places([Some(tables::TypesPlacesItem { port: 5_u16 })]);
+}
+
 fn all_maps(tables: &mut Tables) {
     let counted = maps::Counts::lookup(u32::from(b'l'));
     fact(tables, "lookup", found(counted), None);
@@ -160,6 +192,7 @@ impl Gadget for Conformance {
             b't' => types(&record, tables),
             b'x' => limits(&record, tables),
             b'n' => nulls(&record, tables),
+            b'N' => nested_nulls(&record, tables),
             b'd' => return Outcome::Dropped,
             b'm' => return Outcome::Malformed,
             b'p' => {

@@ -97,6 +97,7 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
 pub mod records;
 pub mod tables;{modules}{uses}#[doc(hidden)]
 pub use gadget_sdk as sdk;
+pub use gadget_sdk::column::Nullable;
 #[cfg(not(target_family = "wasm"))]
 pub use gadget_sdk::testing;
 pub use gadget_sdk::text::Chars;

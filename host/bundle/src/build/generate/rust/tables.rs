@@ -363,6 +363,18 @@ where
         self.rows += 1;
 {push}    }}
 }}
+
+impl<{generics}> Push<Option<{name}<{generics}>>> for {builder}
+where
+{bounds}{{
+    #[inline]
+    fn push(&mut self, value: Option<{name}<{generics}>>) {{
+        match value {{
+            Some(value) => self.push(value),
+            None => self.push_null(),
+        }}
+    }}
+}}
 "
         );
         builder
@@ -457,9 +469,15 @@ fn setters(columns: &[Column<'_>]) -> String {
             }
             DataType::Bytes => "Takes `&[u8]` or an `Option` of it.".to_owned(),
             DataType::List(item) => {
-                format!("Takes anything that iterates over what a column of type `{item}` takes.")
+                format!(
+                    "Takes anything that iterates over what a column of type `{item}` takes, or `Nullable` with an \
+                    `Option` of it."
+                )
             }
-            DataType::Struct(_) => format!("Takes `{}`.", builder.trim_end_matches("Column")),
+            DataType::Struct(_) => format!(
+                "Takes `{}` or an `Option` of it.",
+                builder.trim_end_matches("Column")
+            ),
             scalar => format!("Takes `{scalar}` or `Option<{scalar}>`."),
         };
         let about = match *description {
