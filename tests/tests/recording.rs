@@ -189,6 +189,18 @@ fn timers_tick_as_they_did() {
 }
 
 #[test]
+fn a_stop_comes_between_two_timers_and_is_replayed_there() {
+    // Each of 64 timers takes tens of milliseconds, and all of them are due at once.
+    let slow = ["--mode", "tick-slow", "--guest-cpu-time", "10s"];
+    let run = Recorded::of(gadget("hostile"), &slow, &["sleep", "0.1"]);
+    let ticks = run.live.lines().count();
+    assert!((1..64).contains(&ticks), "{ticks} of 64");
+    let out = run.replay(&["-o", "json", "--guest-cpu-time", "10s"]);
+    out.expect_code(0);
+    assert_eq!(out.stdout, run.live);
+}
+
+#[test]
 fn frames_that_the_host_ends_end_as_they_did() {
     let script = format!("{STORM} 100; sleep 0.25; {STORM} 50; sleep 0.15; {STORM} 25");
     let asked = ["--table", "live", "--interval", "100ms"];

@@ -277,19 +277,25 @@ impl Pipeline {
         }
     }
 
-    /// Calls every timer that is due.
-    pub fn tick(&mut self, now: Now) -> Result<(), TooManyTraps> {
+    /// Calls every timer that is due, one after the other until `over`: the guest may take its time for each.
+    pub fn tick(&mut self, now: Now, over: impl Fn() -> bool) -> Result<(), TooManyTraps> {
         self.note_overdue(now);
-        let result = self.tick_without(&[], now);
+        let result = self.tick_without(&[], now, over);
         if !self.overdue.is_empty() {
+            self.note_left(now);
             self.record(now, Call::Tick);
         }
         result
     }
 
-    /// Calls every timer that is due, but not those that are held.
-    pub fn tick_without(&mut self, held: &[Overdue], now: Now) -> Result<(), TooManyTraps> {
-        while let Some(guest) = self.guest() {
+    /// The same, but not those that are held.
+    pub fn tick_without(
+        &mut self,
+        held: &[Overdue],
+        now: Now,
+        over: impl Fn() -> bool,
+    ) -> Result<(), TooManyTraps> {
+        while let Some(guest) = self.guest().filter(|_| !over()) {
             let timers = &mut guest.host_mut().timers;
             let Some((timer, due)) = timers.take_due_of(now.boot, free(held)) else {
                 break;
@@ -336,6 +342,19 @@ impl Pipeline {
         let frames = self.frame_clock.overdue(now.boot);
         let frames = frames.map(|(_, due, periods)| (FRAME_CLOCK, due, periods));
         self.overdue.extend(frames.map(overdue));
+    }
+
+    /// Marks those that waited and were not called after all, because the run was over.
+    fn note_left(&mut self, now: Now) {
+        let Some(instance) = self.instance.as_ref() else {
+            return;
+        };
+        for (timer, due, _) in instance.guest.host().timers.overdue(now.boot) {
+            let same = |noted: &&mut Overdue| (noted.timer, noted.due) == (timer, due);
+            if let Some(noted) = self.overdue.iter_mut().find(same) {
+                noted.periods = 0;
+            }
+        }
     }
 
     fn record(&mut self, now: Now, call: Call<'_>) {

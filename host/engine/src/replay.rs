@@ -347,7 +347,13 @@ impl Replay {
                     self.pipeline.deliver(*source, span, kept, discarded, now)?;
                 }
             }
-            Call::Tick => self.pipeline.tick(now)?,
+            Call::Tick => {
+                // The run was over before these were called.
+                let left = overdue.iter().filter(|timer| timer.periods == 0);
+                let left: Vec<Overdue> = left.copied().collect();
+                let over = || stop.reason().is_some();
+                self.pipeline.tick_without(&left, now, over)?;
+            }
             Call::Stop => {
                 self.stopped = true;
                 self.pipeline.stop(now)?;
@@ -372,8 +378,9 @@ impl Replay {
                 break;
             };
             let wall_offset = self.now.wall_offset;
+            let over = || stop.reason().is_some();
             self.pipeline
-                .tick_without(waiting, Now { boot, wall_offset })?;
+                .tick_without(waiting, Now { boot, wall_offset }, over)?;
         }
         Ok(())
     }

@@ -317,6 +317,23 @@ impl Live {
 
     /// One span of each ring, and the timers that are due.
     fn round(&mut self) -> Result<Round, End> {
+        let round = self.spans()?;
+        let due = self.pipeline.next_timer();
+        if due.is_none_or(|due| due > clock::boot_ns()) {
+            return Ok(round);
+        }
+        let over = || {
+            let late = self.deadline.is_some_and(|d| Instant::now() >= d);
+            late || self.stop.reason().is_some()
+        };
+        self.pipeline
+            .tick(now(), over)
+            .map_err(|TooManyTraps| End::Traps)?;
+        Ok(round.max(Round::CaughtUp))
+    }
+
+    /// One span of each ring.
+    fn spans(&mut self) -> Result<Round, End> {
         let mut round = Round::Idle;
         for (source, (index, ring)) in self.rings.iter_mut().enumerate() {
             let limits = ring.limits();
@@ -337,16 +354,6 @@ impl Live {
             ring.publish();
             result.map_err(|TooManyTraps| End::Traps)?;
         }
-        if self
-            .pipeline
-            .next_timer()
-            .is_some_and(|due| due <= clock::boot_ns())
-        {
-            self.pipeline
-                .tick(now())
-                .map_err(|TooManyTraps| End::Traps)?;
-            round = round.max(Round::CaughtUp);
-        }
         Ok(round)
     }
 
@@ -361,13 +368,14 @@ impl Live {
         }
     }
 
-    /// Takes what the programs left, until everything that they counted is there or the grace is over.
+    /// Takes what the programs left, until everything that they counted is there or the grace is over. No timer fires any
+    /// more: one that takes longer than its period would fire without end.
     fn drain(&mut self, loaded: &Loaded, sources: &[ResolvedSource]) -> Result<(), End> {
         let end = Instant::now() + BUSY_GRACE;
         let mut traps = Ok(());
         loop {
             loop {
-                match self.round() {
+                match self.spans() {
                     Ok(Round::Idle) => break,
                     Ok(_) => {}
                     // The guest is over; what is left is taken and counted all the same.

@@ -352,6 +352,7 @@ extern "C" fn init() -> *const Answer {
         "init-origin" => drop(emit(0, 1, &[0], &[])),
         "timers" => (0..1_000_000).for_each(|_| drop(timer())),
         "tick-panic" | "tick-loop" => drop(timer()),
+        "tick-slow" => (0..64).for_each(|_| drop(timer())),
         _ => {}
     }
     // SAFETY: one thread, and no reference is kept.
@@ -393,6 +394,17 @@ extern "C" fn stop() {
 #[unsafe(export_name = "ig:gadget/ticker@0.1.0#tick")]
 extern "C" fn tick(_timer: u32, _due: u32) {
     at_the_wrong_time("tick-panic", "tick-loop");
+    // SAFETY: one thread, and nobody else refers to it meanwhile.
+    if unsafe { &*(&raw const MODE) } == "tick-slow" {
+        (0..2_000).for_each(|_| dawdle());
+        let (offsets, text) = notes(1);
+        let buffers = [List::of::<u8>(&[]), List::of(&offsets), List::of(&text)];
+        let note = Column {
+            index: NOTE,
+            buffers: List::of(&buffers),
+        };
+        emit(0, 1, &[], &[note]);
+    }
 }
 
 /// Panics or loops if that is the mode.
