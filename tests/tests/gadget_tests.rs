@@ -82,7 +82,7 @@ fn all_example_gadgets_pass_without_any_right() {
         assert!(out.stdout.ends_with(&passed), "{}", out.stdout);
         assert_eq!(out.held.programs, Default::default(), "no eBPF");
     }
-    assert!(gadgets >= 4, "{gadgets}");
+    assert!(gadgets >= 5, "{gadgets}");
 }
 
 /// A folder of nobody's with the program and a gadget that needs no more than clang.

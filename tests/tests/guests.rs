@@ -4,18 +4,6 @@ use ig_tests::{Ig, pages, sources};
 use serde_json::Value;
 use std::path::Path;
 
-/// The gadget trace_exec with its guest in the language of `folder`.
-fn trace_exec_in(folder: &str, into: &Path) {
-    let gadget = sources::root().join("example-gadgets/trace_exec");
-    for name in ["gadget.yaml", "program.bpf.c"] {
-        std::fs::copy(gadget.join(name), into.join(name)).expect("a source can be copied");
-    }
-    for path in sources::files(&gadget.join(folder), &[""]) {
-        let name = path.file_name().expect("a name");
-        std::fs::copy(&path, into.join(name)).expect("a source can be copied");
-    }
-}
-
 /// What a gadget says of a script, without what is another in each run.
 fn said(gadget: &Path, script: &str) -> Vec<Value> {
     let fields = "comm,pcomm,uid,user,ret,error,file,cwd,args,args_count,args_truncated";
@@ -30,13 +18,11 @@ fn said(gadget: &Path, script: &str) -> Vec<Value> {
 
 #[test]
 fn trace_exec_in_c_says_what_it_says_in_rust() {
-    let folder = tempfile::tempdir().expect("a folder");
-    trace_exec_in("c", folder.path());
     let script = "cd /usr/bin; /bin/true 'a b' '' 'ü' \"$(printf 'x\\377y')\"; /bin/true ''; \
         /no/such/command with words; \
         /bin/true a b c d e f g h i j k l m n o p q r s t u v w x y z; /bin/true \"$(printf '%02000d' 1)\"; :";
     let rust = said(&ig_tests::bundle("trace_exec"), script);
-    let c = said(folder.path(), script);
+    let c = said(&ig_tests::bundle("trace_exec_c"), script);
     assert_eq!(rust.len(), 6, "{rust:#?}");
     assert_eq!(c, rust);
 }

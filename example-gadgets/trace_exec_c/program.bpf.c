@@ -1,0 +1,1 @@
+../trace_exec/program.bpf.c
