@@ -2,7 +2,8 @@
 
 use ig_tests::{Ig, pages, sources};
 use serde_json::Value;
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 /// What a gadget says of a script, without what is another in each run.
 fn said(gadget: &Path, script: &str) -> Vec<Value> {
@@ -60,6 +61,19 @@ fn the_page_for_c_is_a_gadget_that_runs_as_shown() {
     assert_eq!(seen, names(expected));
 }
 
+/// A bundle that may be compressed, as `folder/NAME.oci`.
+fn unpacked(bundle: &Path, folder: &Path) -> PathBuf {
+    if bundle.extension().is_none_or(|ending| ending != "zst") {
+        return bundle.to_owned();
+    }
+    let out = folder.join(bundle.file_stem().expect("a name"));
+    let packed = File::open(bundle).expect("the bundle");
+    let mut whole = ruzstd::decoding::StreamingDecoder::new(packed).expect("zstd");
+    let mut file = File::create(&out).expect("a file");
+    std::io::copy(&mut whole, &mut file).expect("a whole bundle");
+    out
+}
+
 /// What was built for a released contract links and gives the same rows for ever.
 #[test]
 fn bundles_of_every_release_run() {
@@ -71,7 +85,9 @@ fn bundles_of_every_release_run() {
         }
         let expected = std::fs::read_to_string(release.join("trace_exec.expected.jsonl"));
         let expected = expected.expect("the rows");
-        for bundle in sources::files(&release, &["oci"]) {
+        for bundle in sources::files(&release, &["oci", "oci.zst"]) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let bundle = unpacked(&bundle, folder.path());
             let finished = Ig::run(&bundle)
                 .arg("--replay")
                 .arg(release.join("trace_exec.igrec"))
@@ -84,5 +100,12 @@ fn bundles_of_every_release_run() {
         }
     }
     run.sort();
-    assert_eq!(run, ["trace_exec-c.oci", "trace_exec-rust.oci"]);
+    assert_eq!(
+        run,
+        [
+            "trace_exec-c.oci",
+            "trace_exec-python.oci",
+            "trace_exec-rust.oci"
+        ]
+    );
 }
