@@ -138,10 +138,10 @@ impl Component {
         let needed = manifest.world_exports();
         for export in &self.exports {
             if !interface(export).is_some_and(|name| needed.contains(&name)) {
-                let why = if interface(export) == Some("ticker") {
-                    "the manifest has no `guest: {timers: true}`"
-                } else {
-                    "the host would never call it"
+                let why = match interface(export) {
+                    Some("ticker") => "the manifest has no `guest: {timers: true}`",
+                    Some("container-watcher") => "the manifest has no `guest: {watch: true}`",
+                    _ => "the host would never call it",
                 };
                 differences.push(format!("it exports `{}`, but {why}", shown(export)));
             }
@@ -203,6 +203,7 @@ fn cure(name: &str) -> &'static str {
         "maps" => "the manifest grants no map in `maps`",
         "clock" => "the manifest has no `guest: {clock: true}`",
         "timers" => "the manifest has no `guest: {timers: true}`",
+        "containers" => "the manifest has no `guest: {containers: true}`",
         _ => "this host does not know it: the gadget may need a newer one",
     }
 }
@@ -228,6 +229,7 @@ impl Manifest {
             ("maps", !self.maps.is_empty()),
             ("clock", self.guest.clock),
             ("timers", self.guest.timers),
+            ("containers", self.guest.asks_about_containers()),
         ];
         let optional = optional
             .into_iter()
@@ -238,10 +240,13 @@ impl Manifest {
     /// The interfaces of `ig:gadget` that the gadget's generated world exports.
     #[must_use]
     pub fn world_exports(&self) -> Vec<&'static str> {
-        if self.guest.timers {
-            vec!["handler", "ticker"]
-        } else {
-            vec!["handler"]
-        }
+        let optional = [
+            ("ticker", self.guest.timers),
+            ("container-watcher", self.guest.watch),
+        ];
+        let optional = optional
+            .into_iter()
+            .filter_map(|(name, held)| held.then_some(name));
+        std::iter::once("handler").chain(optional).collect()
     }
 }

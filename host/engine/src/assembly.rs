@@ -1,13 +1,15 @@
 //! Everything behind the rings, put together: the same for a run on the kernel and for a replay.
 
 use crate::guest::{Grant, GuestHost, GuestTable, Say};
+use crate::identity::RecordIdentity;
 use crate::options::{GuestLimits, OutputOptions, Place, RunError, SinkOptions};
+use crate::owners::{AskedOwners, Owners};
 use crate::pipeline::{Instance, Pipeline};
 use crate::plan::PlannedTable;
 use crate::questions::Maps;
 use crate::record::Tap;
 use ig_bundle::Bundle;
-use ig_bundle::manifest::Access;
+use ig_bundle::manifest::{Access, ResolvedSource};
 use ig_sandbox::{CacheUse, Grants, Limits, Program, Sandbox, SandboxOptions};
 use ig_table::Table;
 use ig_table::columns::TerminalOptions;
@@ -99,8 +101,20 @@ pub(crate) struct GuestParts {
     pub grants: Vec<(String, Vec<Access>)>,
     /// Who answers about these.
     pub maps: Box<dyn Maps>,
+    /// Who knows whose records are.
+    pub owners: Box<dyn Owners>,
+    /// By source: where its records say whose they are.
+    pub identities: Vec<Option<RecordIdentity>>,
     /// Show its debug messages.
     pub debug: bool,
+}
+
+/// By source: where its records say whose they are.
+pub(crate) fn identities(sources: &[ResolvedSource]) -> Vec<Option<RecordIdentity>> {
+    let sources = sources.iter();
+    sources
+        .map(|source| RecordIdentity::of(&source.layout))
+        .collect()
 }
 
 impl GuestParts {
@@ -116,6 +130,8 @@ impl GuestParts {
             params,
             grants,
             maps,
+            owners,
+            identities,
             debug,
         } = self;
         if let CacheUse::Unusable(problem) = program.cache() {
@@ -136,6 +152,7 @@ impl GuestParts {
             clock: bundle.manifest.guest.clock,
             maps: !grants.is_empty(),
             timers: bundle.manifest.guest.timers,
+            containers: bundle.manifest.guest.asks_about_containers(),
         };
         let grants = grants
             .into_iter()
@@ -150,6 +167,9 @@ impl GuestParts {
             staging,
             say.clone(),
         );
+        if granted.containers {
+            host.owners = AskedOwners::new(owners, identities, staging);
+        }
         host.debug = debug;
         let defaults = Limits::default();
         let limits_of_guest = Limits {

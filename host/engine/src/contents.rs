@@ -21,7 +21,7 @@ pub struct Contents {
     pub header: Header,
     /// What was known at its end.
     pub footer: Footer,
-    /// Calls by their name: `init`, `process`, `tick`, `stop`.
+    /// Calls by their name: `init`, `process`, `tick`, `added`, `removed`, `stop`.
     pub calls: BTreeMap<&'static str, u64>,
     /// By source.
     pub records: BTreeMap<String, Records>,
@@ -82,6 +82,8 @@ impl Contents {
                     "process"
                 }
                 Call::Tick => "tick",
+                Call::Added(_) => "added",
+                Call::Removed(_) => "removed",
                 Call::Stop => "stop",
             };
             *calls.entry(kind).or_default() += 1;
@@ -128,6 +130,8 @@ impl fmt::Display for Contents {
             params,
             maps,
             limits: _,
+            owners: _,
+            watches: _,
         } = header;
         let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<10} {value}");
         let shown = |text: &str| text.escape_debug().to_string();

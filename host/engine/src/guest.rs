@@ -1,5 +1,6 @@
 //! What a guest may ask of the host during one call, and what it emitted in it.
 
+use crate::owners::AskedOwners;
 use crate::questions::{Ask, Maps};
 use crate::timers::Timers;
 use arrow_array::ArrayRef;
@@ -66,6 +67,8 @@ pub(crate) struct GuestHost {
     pub grants: Vec<Grant>,
     /// Who answers about the maps of the grants, in their order.
     pub maps: Box<dyn Maps>,
+    /// Who answers whose records are.
+    pub owners: AskedOwners,
     pub timers: Timers,
     /// Boot and wall clock in nanoseconds, fixed within one call.
     pub now: (u64, u64),
@@ -98,6 +101,7 @@ impl GuestHost {
             params,
             grants,
             maps,
+            owners: AskedOwners::nobody(),
             timers: Timers::default(),
             now: (0, 0),
             staged: Vec::new(),
@@ -113,10 +117,11 @@ impl GuestHost {
         }
     }
 
-    /// Before each call: the clock stands still, nothing is staged.
-    pub fn begin(&mut self, now: (u64, u64), in_span: bool) {
+    /// Before each call, perhaps with a span of a source: the clock stands still, nothing is staged.
+    pub fn begin(&mut self, now: (u64, u64), span: Option<(usize, &[u8])>) {
         self.now = now;
-        self.in_span = in_span;
+        self.in_span = span.is_some();
+        self.owners.begin(span);
         self.discard();
     }
 
@@ -337,6 +342,29 @@ impl Host for GuestHost {
     fn timer_cancel(&mut self, timer: u32) {
         self.timers.cancel(timer);
     }
+
+    fn owners_of_records(&mut self, offsets: &[u32]) -> Result<Vec<u32>, EmitError> {
+        let found = self.owners.of_records(offsets, self.now.0);
+        found.map_err(EmitError::Broken)
+    }
+
+    fn owners_by_cgroup(&mut self, cgroups: &[u64]) -> Vec<u32> {
+        let owners = &mut self.owners.owners;
+        let cgroups = cgroups.iter();
+        cgroups.map(|cgroup| owners.by_cgroup(*cgroup)).collect()
+    }
+
+    fn owner_by_mount_namespace(&mut self, namespace: u64, at: u64) -> u32 {
+        self.owners.owners.by_mount_namespace(namespace, at)
+    }
+
+    fn owner_by_id(&mut self, id: &str) -> u32 {
+        self.owners.owners.by_id(id)
+    }
+
+    fn owner_fields(&mut self, owners: &[u32], name: &str) -> Result<Vec<Option<String>>, String> {
+        self.owners.fields(owners, name)
+    }
 }
 
 fn word(level: Level) -> &'static str {
@@ -379,7 +407,7 @@ mod tests {
         let (params, grants) = (Vec::new(), Vec::new());
         let say: Say = Arc::new(|_| {});
         let mut host = GuestHost::new("g", vec![table], params, grants, maps, 8 << 20, say);
-        host.begin((0, 0), true);
+        host.begin((0, 0), Some((0, &[])));
         let taken = (0..1000)
             .take_while(|_| host.emit(0, 0, &[], &[]).is_ok())
             .count();
@@ -392,7 +420,7 @@ mod tests {
         assert_eq!(host.staged.len(), 64);
 
         // frames of nothing are no better
-        host.begin((0, 0), true);
+        host.begin((0, 0), Some((0, &[])));
         let ended = (0..1000).take_while(|_| host.end_frame(0).is_ok()).count();
         assert_eq!(ended, 64);
     }

@@ -1,6 +1,9 @@
 //! From a span of records to rows in the writers' queues: guest, decoder, ledgers. Knows nothing of where spans come
 //! from.
 
+mod watched;
+
+use self::watched::Watched;
 use crate::early::{Early, Left};
 use crate::guest::{Emitted, GuestHost, Say, Staged};
 use crate::ledger::{GuestSummary, RecordLedger, RowLedger};
@@ -74,6 +77,7 @@ pub(crate) struct Pipeline {
     records: Vec<RecordLedger>,
     instance: Option<Instance>,
     early: Early,
+    watched: Watched,
     /// Gets a copy of everything that comes in.
     tap: Option<Tap>,
     /// The timers that waited when the present call began; for the tap.
@@ -117,6 +121,7 @@ impl Pipeline {
             records: vec![RecordLedger::default(); sources],
             instance,
             early: Early::default(),
+            watched: Watched::default(),
             tap,
             overdue: Vec::new(),
             say,
@@ -137,7 +142,7 @@ impl Pipeline {
         let Some(guest) = self.guest() else {
             return Ok(());
         };
-        guest.host_mut().begin(now.clocks(), false);
+        guest.host_mut().begin(now.clocks(), None);
         match guest.init() {
             Ok(Ok(())) => self.commit(None, now),
             Ok(Err(said)) => Err(format!("init: {said}")),
@@ -154,11 +159,12 @@ impl Pipeline {
         discarded: u32,
         now: Now,
     ) -> Result<(), TooManyTraps> {
+        let told = self.tell_of_containers(now);
         self.note_overdue(now);
         let result = self.account(source, span, records, discarded, now);
         let source = u16::try_from(source).unwrap_or(u16::MAX);
         self.record(now, Call::Process { source, span });
-        result
+        told.and(result)
     }
 
     fn account(
@@ -213,7 +219,7 @@ impl Pipeline {
         };
         let outcome = match self.guest() {
             Some(guest) => {
-                guest.host_mut().begin(now.clocks(), true);
+                guest.host_mut().begin(now.clocks(), Some((source, span)));
                 let number = u16::try_from(source).unwrap_or(u16::MAX);
                 guest.process(number, span).and_then(|verdict| {
                     check(verdict, records)?;
@@ -300,7 +306,7 @@ impl Pipeline {
             let Some((timer, due)) = timers.take_due_of(now.boot, free(held)) else {
                 break;
             };
-            guest.host_mut().begin(now.clocks(), false);
+            guest.host_mut().begin(now.clocks(), None);
             let result = guest.tick(timer, due);
             self.ended("tick", result, now)?;
         }
@@ -370,7 +376,7 @@ impl Pipeline {
         self.end_gathered(|mode, empty| mode == Mode::Final || !empty);
         let result = match self.guest() {
             Some(guest) => {
-                guest.host_mut().begin(now.clocks(), false);
+                guest.host_mut().begin(now.clocks(), None);
                 let result = guest.stop();
                 self.ended("stop", result, now)
             }
@@ -416,6 +422,7 @@ impl Pipeline {
             records,
             instance,
             early: _,
+            watched: _,
             tap: _,
             overdue: _,
             say: _,
@@ -596,7 +603,7 @@ impl Pipeline {
             ));
             let host = instance.guest.host_mut();
             host.timers.clear();
-            host.begin(now.clocks(), false);
+            host.begin(now.clocks(), None);
             if instance.summary.traps >= instance.max_traps {
                 instance.over = true;
                 return Err(TooManyTraps);
@@ -607,10 +614,14 @@ impl Pipeline {
                 .and_then(|()| instance.guest.init());
             instance.summary.restarts += 1;
             trap = match again {
-                Ok(Ok(())) => match self.commit(None, now) {
-                    Ok(()) => return Ok(()),
-                    Err(what) => Trap::broken("init", &what),
-                },
+                Ok(Ok(())) => {
+                    let begun = self.commit(None, now);
+                    let begun = begun.map_err(|what| Trap::broken("init", &what));
+                    match begun.and_then(|()| self.tell_all(now)) {
+                        Ok(()) => return Ok(()),
+                        Err(trap) => trap,
+                    }
+                }
                 Ok(Err(said)) => {
                     say(&format!("the guest can't be started again: init: {said}"));
                     instance.over = true;

@@ -3,9 +3,10 @@
 //! A recording knows answers by their question, not by their place in a sequence: a guest that was changed may ask in
 //! another order, more often or less, and gets the latest answer that was given up to the call in which it asks.
 
+use crate::owners::eras::Eras;
 use crate::record::Tap;
 use ig_kernel::{Map, Update};
-use ig_records::recording::MAP_ANSWER;
+use ig_records::recording::{MAP_ANSWER, OWNER_OF_MOUNT_NAMESPACE};
 use ig_sandbox::MapError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,11 +113,7 @@ impl Maps for RecordedMaps {
             }
             Some(answer) => answer.map_err(MapError::Failed),
             None => {
-                let count = answers
-                    .unanswered
-                    .entry(format!("map {name}: {}", ask.as_str()))
-                    .or_default();
-                *count += 1;
+                answers.count_unanswered(&format!("map {name}: {}", ask.as_str()));
                 Err(MapError::Failed(
                     "the recording has no answer to this".to_owned(),
                 ))
@@ -165,7 +162,10 @@ pub(crate) struct Answers(Arc<Mutex<Known>>);
 /// What is known in the present call.
 #[derive(Default)]
 pub(crate) struct Known {
-    answers: HashMap<(u16, Vec<u8>), Given>,
+    /// By their kind and question.
+    answers: BTreeMap<u16, HashMap<Vec<u8>, Given>>,
+    /// Whose mount namespaces were, by their numbers.
+    mount_namespaces: HashMap<u64, Eras>,
     /// Of all questions and answers.
     bytes: usize,
     /// The present call, by its number.
@@ -198,9 +198,12 @@ impl Answers {
 impl Known {
     /// Takes an answer that is given in the present call.
     pub fn add(&mut self, kind: u16, question: &[u8], answer: &[u8]) -> Result<(), TooManyAnswers> {
+        if kind == OWNER_OF_MOUNT_NAMESPACE {
+            return self.add_era(question, answer);
+        }
         let call = self.call;
-        let key = (kind, question.to_vec());
-        let given = self.answers.entry(key).or_insert_with(|| {
+        let of_kind = self.answers.entry(kind).or_default();
+        let given = of_kind.entry(question.to_vec()).or_insert_with(|| {
             self.bytes += question.len();
             Given {
                 call,
@@ -221,6 +224,45 @@ impl Known {
         Ok(())
     }
 
+    /// Takes an answer about a mount namespace, which holds from a time on; what is none tells nothing.
+    fn add_era(&mut self, question: &[u8], answer: &[u8]) -> Result<(), TooManyAnswers> {
+        if let Some((namespace, [])) = question.split_first_chunk()
+            && let Some((time, owner)) = answer.split_first_chunk()
+            && let Some((owner, [])) = owner.split_first_chunk()
+        {
+            let eras = self
+                .mount_namespaces
+                .entry(u64::from_le_bytes(*namespace))
+                .or_default();
+            if eras.add(u64::from_le_bytes(*time), u32::from_le_bytes(*owner)) {
+                self.bytes += question.len() + answer.len();
+            }
+        }
+        if self.bytes > MOST_BYTES {
+            return Err(TooManyAnswers);
+        }
+        Ok(())
+    }
+
+    /// Whose a mount namespace was at a time; None when nothing was asked about it up to the present call.
+    pub fn owner_of_mount_namespace(&self, namespace: u64, time: u64) -> Option<u32> {
+        Some(self.mount_namespaces.get(&namespace)?.at(time))
+    }
+
+    /// Counts a question that has no answer.
+    pub fn count_unanswered(&mut self, asked: &str) {
+        match self.unanswered.get_mut(asked) {
+            Some(count) => *count += 1,
+            None => drop(self.unanswered.insert(asked.to_owned(), 1)),
+        }
+    }
+
+    /// The last answer to a question up to the present call, that included.
+    pub fn latest(&self, kind: u16, question: &[u8]) -> Option<&[u8]> {
+        let given = self.answers.get(&kind)?.get(question)?;
+        given.answers.last().map(Vec::as_slice)
+    }
+
     /// The present call is over.
     pub fn next_call(&mut self) {
         self.call += 1;
@@ -228,7 +270,7 @@ impl Known {
 
     /// The answer to a question. In the call in which it was given several times, one after the other; else the last.
     fn get(&mut self, kind: u16, question: &[u8]) -> Option<&[u8]> {
-        let given = self.answers.get_mut(&(kind, question.to_vec()))?;
+        let given = self.answers.get_mut(&kind)?.get_mut(question)?;
         let last = given.answers.len().saturating_sub(1);
         let at = if given.call == self.call {
             given.next.min(last)

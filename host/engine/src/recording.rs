@@ -54,6 +54,8 @@ pub(crate) fn header(
         wanted.map(|(column, _)| column.name.clone()).collect()
     };
     Header {
+        owners: false,
+        watches: manifest.guest.watch,
         ig: env!("CARGO_PKG_VERSION").to_owned(),
         gadget: Gadget {
             name: manifest.name.clone(),

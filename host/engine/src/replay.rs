@@ -4,10 +4,11 @@
 //! turn here too, so that an unchanged guest sees what it saw. Every other timer is one that the guest did not have then; it is
 //! called at the moment at which it is due, before the first call behind that.
 
-use crate::assembly::{self, GuestParts, PipelineParts};
+use crate::assembly::{self, GuestParts, PipelineParts, identities};
 use crate::guest::Say;
 use crate::ledger::Summary;
 use crate::options::{GuestLimits, OutputOptions, RunError, Target};
+use crate::owners::RecordedOwners;
 use crate::pipeline::{Now, Pipeline, TooManyTraps};
 use crate::plan::Plan;
 use crate::questions::{Answers, RecordedMaps};
@@ -16,7 +17,10 @@ use crate::run::Outcome;
 use crate::stop::{Reason, Stop};
 use ig_bundle::Bundle;
 use ig_bundle::manifest::{ParamTarget, ResolvedSource};
-use ig_records::recording::{Call, Entry, Header, MAP_ANSWER, Moment, Overdue, Reader};
+use ig_records::recording::{
+    Call, Entry, Header, MAP_ANSWER, Moment, OWNER_FIELD, OWNER_OF_CGROUP, OWNER_OF_ID,
+    OWNER_OF_MOUNT_NAMESPACE, Overdue, Reader,
+};
 use ig_records::span::Span;
 use ig_table::output::WhenFull;
 use std::collections::BTreeSet;
@@ -114,6 +118,8 @@ pub fn replay(options: ReplayOptions) -> Result<Outcome, RunError> {
             answers: answers.clone(),
         }),
         grants,
+        owners: Box::new(RecordedOwners::new(answers.clone())),
+        identities: identities(&planned),
         debug: verbose,
     });
     let parts = PipelineParts {
@@ -290,7 +296,14 @@ impl Replay {
                     question,
                     answer,
                 } => {
-                    if kind == MAP_ANSWER {
+                    if matches!(
+                        kind,
+                        MAP_ANSWER
+                            | OWNER_OF_CGROUP
+                            | OWNER_OF_MOUNT_NAMESPACE
+                            | OWNER_OF_ID
+                            | OWNER_FIELD
+                    ) {
                         let mut answers = self.answers.lock();
                         answers
                             .add(kind, question, answer)
@@ -354,6 +367,8 @@ impl Replay {
                 let over = || stop.reason().is_some();
                 self.pipeline.tick_without(&left, now, over)?;
             }
+            Call::Added(owners) => self.pipeline.added(owners, now)?,
+            Call::Removed(owners) => self.pipeline.removed(owners, now)?,
             Call::Stop => {
                 self.stopped = true;
                 self.pipeline.stop(now)?;

@@ -1,14 +1,15 @@
 //! One run on the kernel, from a bundle to its summary.
 
-use crate::assembly::{self, GuestParts, PipelineParts};
+use crate::assembly::{self, GuestParts, PipelineParts, identities};
 use crate::command::{CommandError, Ended, Held, Running};
 use crate::guest::Say;
 use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, Summary};
 use crate::options::{RunError, RunOptions};
+use crate::owners::{NoOwners, Owners, TapedOwners};
 use crate::pipeline::{Now, Pipeline, TooManyTraps};
 use crate::plan::Plan;
 use crate::questions::KernelMaps;
-use crate::record::Recorder;
+use crate::record::{Recorder, Tap};
 use crate::recording;
 use crate::stop::{Reason, Stop};
 use ig_bundle::Bundle;
@@ -160,6 +161,8 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
                     maps,
                     tap: tap.clone(),
                 }),
+                owners: owners(tap.clone()),
+                identities: identities(&sources),
                 debug: verbose,
             })
         }
@@ -201,6 +204,15 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     };
     let ended = live.serve();
     finish(ended, loaded, running, &bundle, &sources, start, &say)
+}
+
+/// Who knows whose records are. The answers are recorded where there is a recording.
+fn owners(tap: Option<Tap>) -> Box<dyn Owners> {
+    let owners = Box::new(NoOwners);
+    match tap {
+        Some(tap) => Box::new(TapedOwners::new(owners, tap)),
+        None => owners,
+    }
 }
 
 /// What takes long to read is read when a column needs it.
@@ -315,9 +327,14 @@ impl Live {
         }
     }
 
-    /// One span of each ring, and the timers that are due.
+    /// One span of each ring, and the timers that are due; containers that came and went, even where there is no span.
     fn round(&mut self) -> Result<Round, End> {
         let round = self.spans()?;
+        if round == Round::Idle {
+            self.pipeline
+                .tell_of_containers(now())
+                .map_err(|TooManyTraps| End::Traps)?;
+        }
         let due = self.pipeline.next_timer();
         if due.is_none_or(|due| due > clock::boot_ns()) {
             return Ok(round);

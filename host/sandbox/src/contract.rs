@@ -11,15 +11,26 @@ pub const CONTRACT_VERSION: &str = "0.1.0";
 
 pub(crate) const HANDLER: &str = "ig:gadget/handler@0.1.0";
 pub(crate) const TICKER: &str = "ig:gadget/ticker@0.1.0";
+pub(crate) const WATCHER: &str = "ig:gadget/container-watcher@0.1.0";
 
 /// What can be imported: each interface with its functions. A test compares this with `wit/`.
-pub(crate) const IMPORTS: [(&str, &[&str]); 6] = [
+pub(crate) const IMPORTS: [(&str, &[&str]); 7] = [
     ("tables", &["emit", "end-frame", "wanted"]),
     ("log", &["write"]),
     ("params", &["get"]),
     ("clock", &["boot", "wall"]),
     ("maps", &["lookup", "update", "delete", "read-all"]),
     ("timers", &["every", "once", "cancel"]),
+    (
+        "containers",
+        &[
+            "of-records",
+            "by-cgroup",
+            "by-mount-namespace",
+            "by-id",
+            "field",
+        ],
+    ),
 ];
 
 /// The interface `x` of `ig:gadget/x@0.1.y`; none for any other package or an incompatible version.

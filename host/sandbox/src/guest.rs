@@ -7,7 +7,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{ComponentNamedList, Func, InstancePre, Lift, Lower, TypedFunc};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
-use crate::contract::{HANDLER, TICKER, interface_of};
+use crate::contract::{HANDLER, TICKER, WATCHER, interface_of};
 use crate::deadline::{Seat, thread_cpu};
 use crate::host::{Grants, Host, State, Verdict};
 use crate::limits::{HANDLES, Limits};
@@ -40,9 +40,12 @@ struct Exports {
     process: Func,
     stop: TypedFunc<(), ()>,
     tick: Option<TypedFunc<(u32, u32), ()>>,
+    /// `added` and `removed`: `(&[u32]) -> ()`, made for each call as `process` is.
+    watcher: Option<(Func, Func)>,
 }
 
 type Process<'a> = TypedFunc<(u16, &'a [u8]), (Verdict,)>;
+type Owners<'a> = TypedFunc<(&'a [u32],), ()>;
 
 /// One instance of a guest with its host. After a trap it is dead until [`Guest::restart`].
 ///
@@ -96,6 +99,7 @@ impl<H: Host> Guest<H> {
     /// Makes the instance in the store that is there.
     fn start(&mut self) -> Result<(), Trap> {
         let has_ticker = self.program.has_ticker;
+        let has_watcher = self.program.has_watcher;
         let linked = self.linked.clone();
         let exports = self.run("instantiate", self.limits.cpu_to_start_or_stop, |store| {
             let instance = linked.instantiate(&mut *store)?;
@@ -117,12 +121,21 @@ impl<H: Host> Guest<H> {
             } else {
                 None
             };
+            let watcher = if has_watcher {
+                let (added, removed) = (find(WATCHER, "added")?, find(WATCHER, "removed")?);
+                added.typed::<(&[u32],), ()>(&*store)?;
+                removed.typed::<(&[u32],), ()>(&*store)?;
+                Some((added, removed))
+            } else {
+                None
+            };
             process.typed::<(u16, &[u8]), (Verdict,)>(&*store)?;
             Ok(Exports {
                 init: init.typed(&*store)?,
                 process,
                 stop: stop.typed(&*store)?,
                 tick: tick.map(|tick| tick.typed(&*store)).transpose()?,
+                watcher,
             })
         })?;
         self.exports = Some(exports);
@@ -175,6 +188,47 @@ impl<H: Host> Guest<H> {
         };
         self.run("tick", self.limits.cpu_per_call, |store| {
             tick.call(store, (timer, due))
+        })
+    }
+
+    /// Whether the guest wants to know of containers that come and go.
+    #[must_use]
+    pub fn has_watcher(&self) -> bool {
+        self.program.has_watcher
+    }
+
+    /// Tells the guest that the containers of these owners are there now. Does nothing if it does not want to know.
+    ///
+    /// # Errors
+    ///
+    /// A trap.
+    pub fn added(&mut self, owners: &[u32]) -> Result<(), Trap> {
+        let exports = self.alive("added")?;
+        self.told("added", exports.watcher.map(|(added, _)| added), owners)
+    }
+
+    /// Tells the guest that the containers of these owners are gone. Does nothing if it does not want to know.
+    ///
+    /// # Errors
+    ///
+    /// A trap.
+    pub fn removed(&mut self, owners: &[u32]) -> Result<(), Trap> {
+        let exports = self.alive("removed")?;
+        self.told(
+            "removed",
+            exports.watcher.map(|(_, removed)| removed),
+            owners,
+        )
+    }
+
+    fn told(&mut self, during: &str, function: Option<Func>, owners: &[u32]) -> Result<(), Trap> {
+        let Some(function) = function else {
+            return Ok(());
+        };
+        self.run(during, self.limits.cpu_per_call, |store| {
+            // SAFETY: `start` checked this very function against these types, before it was kept.
+            let function: Owners<'_> = unsafe { TypedFunc::new_unchecked(function) };
+            function.call(store, (owners,))
         })
     }
 
@@ -313,12 +367,17 @@ fn check_deadline<H: Host>(
 pub(crate) fn export_types<H: Host>(
     linked: &InstancePre<State<H>>,
     has_ticker: bool,
+    has_watcher: bool,
 ) -> Result<(), LoadError> {
     export_type::<H, (), (Result<(), String>,)>(linked, HANDLER, "init")?;
     export_type::<H, (u16, &[u8]), (Verdict,)>(linked, HANDLER, "process")?;
     export_type::<H, (), ()>(linked, HANDLER, "stop")?;
     if has_ticker {
         export_type::<H, (u32, u32), ()>(linked, TICKER, "tick")?;
+    }
+    if has_watcher {
+        export_type::<H, (&[u32],), ()>(linked, WATCHER, "added")?;
+        export_type::<H, (&[u32],), ()>(linked, WATCHER, "removed")?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@
 //!
 //! ```text
 //! Sandbox::new -> load(component) -> Program -> instantiate(host, limits, grants) -> Guest
-//!                                                                     init, process, tick, stop, restart
+//!                                                                     init, process, tick, added, removed, stop, restart
 //! ```
 //!
 //! **What a guest can't do**: run longer than its CPU time ([`Limits`]), take more memory than its cap, call back without end,

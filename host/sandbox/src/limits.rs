@@ -9,7 +9,7 @@ use crate::trap::Fault;
 /// What one guest may use. Time and budgets are per call, memory is for the instance's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// CPU time of the calling thread for one `process` or `tick`. Wall time is not counted: a machine that is busy or
+    /// CPU time of the calling thread for one `process`, `tick`, `added` or `removed`. Wall time is not counted: a machine that is busy or
     /// suspended costs a guest nothing. A call is never cut sooner, and at most 0.6 times this span later, or 60 ms if
     /// that is less. Spans under a few milliseconds are not kept exactly.
     pub cpu_per_call: Duration,

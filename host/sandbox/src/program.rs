@@ -167,6 +167,7 @@ impl Sandbox {
         let program = Program {
             shared: Arc::clone(&self.shared),
             has_ticker: compiled.get_export_index(None, contract::TICKER).is_some(),
+            has_watcher: compiled.get_export_index(None, contract::WATCHER).is_some(),
             component: compiled,
             imports: imports.into(),
             exports: exports.into(),
@@ -174,7 +175,7 @@ impl Sandbox {
         };
         // Types are compared when linking. This links everything once, for no host in particular.
         let linked = program.link::<Nobody>(Grants::ALL)?;
-        export_types(&linked, program.has_ticker)?;
+        export_types(&linked, program.has_ticker, program.has_watcher)?;
         Ok(program)
     }
 }
@@ -197,6 +198,7 @@ pub struct Program {
     exports: Arc<[String]>,
     cache: Arc<CacheUse>,
     pub(crate) has_ticker: bool,
+    pub(crate) has_watcher: bool,
 }
 
 impl Program {
@@ -217,6 +219,12 @@ impl Program {
     #[must_use]
     pub fn has_ticker(&self) -> bool {
         self.has_ticker
+    }
+
+    /// Whether the guest wants to know of containers that come and go.
+    #[must_use]
+    pub fn has_watcher(&self) -> bool {
+        self.has_watcher
     }
 
     /// Where the machine code came from, and what was wrong with the cache if something was.

@@ -114,5 +114,20 @@ impl Host for Staging {
     fn timer_once(&mut self, _: u64) -> Result<u32, String> {
         Err("not in this bench".into())
     }
+    fn owners_of_records(&mut self, _: &[u32]) -> Result<Vec<u32>, EmitError> {
+        none()
+    }
+    fn owners_by_cgroup(&mut self, cgroups: &[u64]) -> Vec<u32> {
+        vec![0; cgroups.len()]
+    }
+    fn owner_by_mount_namespace(&mut self, _: u64, _: u64) -> u32 {
+        0
+    }
+    fn owner_by_id(&mut self, _: &str) -> u32 {
+        0
+    }
+    fn owner_fields(&mut self, _: &[u32], _: &str) -> Result<Vec<Option<String>>, String> {
+        Err("not in this bench".to_owned())
+    }
     fn timer_cancel(&mut self, _: u32) {}
 }

@@ -117,6 +117,8 @@ fn attack(sandbox: &Sandbox, case: &Case, stop: &AtomicBool) -> Result<()> {
             During::Init => guest.init().is_err(),
             During::Process => guest.process(0, b"12345678").is_err(),
             During::Tick => guest.tick(1, 1).is_err(),
+            During::Added => guest.added(&[1]).is_err(),
+            During::Removed => guest.removed(&[1]).is_err(),
             During::Stop => guest.stop().is_err(),
         };
         if !trapped {

@@ -87,8 +87,8 @@ fn head(manifest: &Manifest, problems: &mut Problems<'_>) {
     if manifest.tables.is_empty() {
         problems.add("tables", "a gadget needs at least one table in `tables`");
     }
-    if manifest.sources.is_empty() && !manifest.guest.timers {
-        problems.add("sources", "nothing would ever give a row: name a source in `sources`, or set `guest: {timers: true}`");
+    if manifest.sources.is_empty() && !manifest.guest.timers && !manifest.guest.watch {
+        problems.add("sources", "nothing would ever give a row: name a source in `sources`, or set `guest: {timers: true}` or `guest: {watch: true}`");
     }
     for (name, length) in [
         ("sources", manifest.sources.len()),

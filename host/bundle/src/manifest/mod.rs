@@ -271,6 +271,12 @@ pub struct Guest {
     /// The guest may set timers, and exports `ticker`.
     #[serde(default)]
     pub timers: bool,
+    /// The guest may ask whose a record is: which container, pod, systemd unit.
+    #[serde(default)]
+    pub containers: bool,
+    /// The guest is told of containers that come and go: it exports `container-watcher`. It may ask about them, too.
+    #[serde(default)]
+    pub watch: bool,
     /// The guest keeps nothing of a record that would change what it makes of another, and gives each row the `origin` of
     /// its record. What `--filter` asks of `field` columns is then asked before the guest.
     #[serde(default)]
@@ -278,6 +284,12 @@ pub struct Guest {
 }
 
 impl Guest {
+    /// Whether the guest may ask about containers: whoever watches them may.
+    #[must_use]
+    pub fn asks_about_containers(&self) -> bool {
+        self.containers || self.watch
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

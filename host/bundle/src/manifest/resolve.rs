@@ -5,7 +5,7 @@ use super::error::{ManifestError, Problems};
 use super::names::did_you_mean;
 use super::typedefs;
 use super::variable::Slot;
-use super::{Access, Column, Manifest, ParamTarget, Table};
+use super::{Access, Column, Guest, Manifest, ParamTarget, Table};
 use ig_object::btf::Layout;
 use ig_object::{Hook, Object};
 use ig_table::frames::Mode;
@@ -146,7 +146,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// Every column without `field`, every parameter to the guest, every grant, and timers, with their places.
+    /// Every column without `field`, every parameter to the guest, every grant, timers and the like, with their places.
     pub fn check_without_guest(&self) -> Result<(), ManifestError> {
         let mut problems = Problems::new(&self.places);
         for (i, table) in self.tables.iter().enumerate() {
@@ -187,7 +187,14 @@ impl Manifest {
         if !self.maps.is_empty() {
             problems.add("maps", "maps are granted to the guest, but there is none");
         }
-        if self.guest.timers || self.guest.clock {
+        let Guest {
+            clock,
+            timers,
+            containers,
+            watch,
+            stateless: _,
+        } = self.guest;
+        if clock || timers || containers || watch {
             problems.add("guest", "there is no guest that could use this");
         }
         problems.finish()

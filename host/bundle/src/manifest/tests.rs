@@ -468,7 +468,10 @@ fn the_schema_says_what_the_reader_says() {
             .collect()
     };
     assert_eq!(keys("Program"), ["name", "optional"]);
-    assert_eq!(keys("Guest"), ["clock", "stateless", "timers"]);
+    assert_eq!(
+        keys("Guest"),
+        ["clock", "containers", "stateless", "timers", "watch"]
+    );
 }
 
 proptest::proptest! {

@@ -10,6 +10,8 @@ const ENTRY_HEADER: usize = 8;
 const CALL_HEADER: usize = 24;
 /// Bytes of an overdue timer.
 const OVERDUE_BYTES: usize = 16;
+/// Bytes of an owner.
+const OWNER_BYTES: usize = 4;
 /// Bytes of an answer's body before the question.
 const ANSWER_HEADER: usize = 8;
 /// The source of a call that has none.
@@ -19,6 +21,8 @@ const INIT: u8 = 1;
 const PROCESS: u8 = 2;
 const TICK: u8 = 3;
 const STOP: u8 = 4;
+const ADDED: u8 = 5;
+const REMOVED: u8 = 6;
 const ANSWER: u8 = 16;
 
 /// When a call was made.
@@ -55,6 +59,10 @@ pub enum Call<'a> {
     },
     /// The timers that are overdue.
     Tick,
+    /// Containers that are there now, by their owners' numbers.
+    Added(&'a [u32]),
+    /// Containers that are gone.
+    Removed(&'a [u32]),
     /// The last one.
     Stop,
 }
@@ -113,18 +121,20 @@ impl Chunk {
         overdue: &[Overdue],
         call: Call<'_>,
     ) -> Result<(), EntryTooLong> {
-        let (kind, source, span) = match call {
-            Call::Init => (INIT, NO_SOURCE, &[][..]),
-            Call::Process { source, span } => (PROCESS, source, span),
-            Call::Tick => (TICK, NO_SOURCE, &[][..]),
-            Call::Stop => (STOP, NO_SOURCE, &[][..]),
+        let (kind, source, span, owners) = match call {
+            Call::Init => (INIT, NO_SOURCE, &[][..], &[][..]),
+            Call::Process { source, span } => (PROCESS, source, span, &[][..]),
+            Call::Tick => (TICK, NO_SOURCE, &[][..], &[][..]),
+            Call::Added(owners) => (ADDED, NO_SOURCE, &[][..], owners),
+            Call::Removed(owners) => (REMOVED, NO_SOURCE, &[][..], owners),
+            Call::Stop => (STOP, NO_SOURCE, &[][..], &[][..]),
         };
         // More than any guest may hold; the rest would not matter.
         let overdue = overdue.get(..usize::from(u16::MAX)).unwrap_or(overdue);
         let count = u16::try_from(overdue.len()).unwrap_or(u16::MAX);
         self.entry(
             kind,
-            CALL_HEADER + overdue.len() * OVERDUE_BYTES + span.len(),
+            CALL_HEADER + overdue.len() * OVERDUE_BYTES + span.len() + owners.len() * OWNER_BYTES,
         )?;
         let bytes = &mut self.bytes;
         bytes.extend_from_slice(&when.boot.to_le_bytes());
@@ -141,6 +151,9 @@ impl Chunk {
             bytes.extend_from_slice(&due.to_le_bytes());
             bytes.extend_from_slice(&timer.to_le_bytes());
             bytes.extend_from_slice(&periods.to_le_bytes());
+        }
+        for owner in owners {
+            bytes.extend_from_slice(&owner.to_le_bytes());
         }
         if !span.is_empty() {
             self.spans.push(bytes.len()..bytes.len() + span.len());
@@ -233,12 +246,18 @@ impl Chunk {
     }
 }
 
-/// Reads the entry at the beginning of `bytes`; gives it and its length with its header. `overdue` is where its timers
-/// are put. The error says what is wrong.
+/// Where parts of an entry are put that lie otherwise in a file than in memory.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    overdue: Vec<Overdue>,
+    owners: Vec<u32>,
+}
+
+/// Reads the entry at the beginning of `bytes`; gives it and its length with its header. The error says what is wrong.
 pub(super) fn parse<'a>(
     bytes: &'a [u8],
     sources: usize,
-    overdue: &'a mut Vec<Overdue>,
+    parts: &'a mut Parts,
 ) -> Result<(Entry<'a>, usize), String> {
     let cut = || "an entry is cut short".to_owned();
     let (header, rest) = bytes.split_first_chunk::<ENTRY_HEADER>().ok_or_else(cut)?;
@@ -249,7 +268,7 @@ pub(super) fn parse<'a>(
     let length = u32::from_le_bytes(length) as usize;
     let body = rest.get(..length).ok_or_else(cut)?;
     let entry = match kind {
-        INIT | PROCESS | TICK | STOP => call(kind, body, sources, overdue)?,
+        INIT | PROCESS | TICK | STOP | ADDED | REMOVED => call(kind, body, sources, parts)?,
         ANSWER => answer(body)?,
         other => return Err(format!("an entry of kind {other}, which there is none of")),
     };
@@ -260,8 +279,9 @@ fn call<'a>(
     kind: u8,
     body: &'a [u8],
     sources: usize,
-    overdue: &'a mut Vec<Overdue>,
+    parts: &'a mut Parts,
 ) -> Result<Entry<'a>, String> {
+    let Parts { overdue, owners } = parts;
     let cut = || "a call is cut short".to_owned();
     let (header, rest) = body.split_first_chunk::<CALL_HEADER>().ok_or_else(cut)?;
     let when = Moment {
@@ -292,7 +312,20 @@ fn call<'a>(
             Span(span).check().map_err(|e| e.to_string())?;
             Call::Process { source, span }
         }
-        _ if source != NO_SOURCE || !span.is_empty() => {
+        _ if source != NO_SOURCE => return Err("records in a call that has none".to_owned()),
+        ADDED | REMOVED => {
+            let (numbers, []) = span.as_chunks::<OWNER_BYTES>() else {
+                return Err(cut());
+            };
+            owners.clear();
+            owners.extend(numbers.iter().map(|number| u32::from_le_bytes(*number)));
+            if kind == ADDED {
+                Call::Added(owners)
+            } else {
+                Call::Removed(owners)
+            }
+        }
+        _ if !span.is_empty() => {
             return Err("records in a call that has none".to_owned());
         }
         INIT => Call::Init,

@@ -77,6 +77,8 @@ pub(super) struct Frame {
 #[derive(Debug)]
 pub(super) struct Frames<R> {
     from: R,
+    /// The version of the format.
+    pub version: u32,
     offset: u64,
     next: u32,
     /// Whole chunks of entries so far, and the calls in them.
@@ -91,6 +93,7 @@ impl<R: Read> Frames<R> {
     pub fn new(from: R) -> Result<Self, RecordingError> {
         let mut frames = Self {
             from,
+            version: 0,
             offset: 0,
             next: 0,
             chunks: 0,
@@ -109,7 +112,10 @@ impl<R: Read> Frames<R> {
         }
         let found = u32::from_le_bytes(version);
         match found {
-            VERSION => Ok(frames),
+            1..=VERSION => {
+                frames.version = found;
+                Ok(frames)
+            }
             0 => Err(frames.damaged(8, "format 0, which there is none of")),
             _ => Err(RecordingError::Newer { found }),
         }

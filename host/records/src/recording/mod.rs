@@ -28,8 +28,11 @@ use std::collections::BTreeMap;
 
 /// The first bytes of every recording; like PNG's, they show a transfer that took the file for text.
 pub const MAGIC: [u8; 8] = *b"\x89igrec\r\n";
-/// The version of the format that is written, and the highest that is read.
-pub const VERSION: u32 = 1;
+/// The highest version of the format that is read and written.
+pub const VERSION: u32 = 2;
+/// The version without the calls [`Call::Added`] and [`Call::Removed`]: what has none of them is written as this, so that
+/// older programs read it.
+pub const VERSION_WITHOUT_WATCHING: u32 = 1;
 /// What a recording's name ends with.
 pub const EXTENSION: &str = "igrec";
 
@@ -47,6 +50,16 @@ pub const MAP_ANSWER: u16 = 1;
 /// The kind of the answer that holds the kernel's functions as `/proc/kallsyms` lists them; its question is empty. It
 /// stands before the first call, if a table has a column that needs them.
 pub const KERNEL_SYMBOLS: u16 = 2;
+/// The kind of the answers about whose a cgroup is: u64 its id; u32 the owner's number, 0 when it was not known.
+pub const OWNER_OF_CGROUP: u16 = 3;
+/// The kind of the answers about whose a mount namespace is: u64 its inode number; u64 a time, u32 the owner from then on,
+/// up to the time of another answer about the same namespace.
+pub const OWNER_OF_MOUNT_NAMESPACE: u16 = 4;
+/// The kind of the answers about whose a container's id is: the id, or its beginning; u32 the owner's number.
+pub const OWNER_OF_ID: u16 = 5;
+/// The kind of the answers about a field of an owner: u32 the owner's number, the field's name; u8 0 for none, or 1 and the
+/// text.
+pub const OWNER_FIELD: u16 = 6;
 
 /// What a recording is of: all that a replay needs beside the calls. Fields that are unknown are passed over, so that the
 /// same version of the format may say more.
@@ -70,6 +83,16 @@ pub struct Header {
     pub maps: Vec<String>,
     /// What each call of the guest could use.
     pub limits: Limits,
+    /// Whether it was known whose records are: there are answers about owners.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub owners: bool,
+    /// Whether the guest was told of containers that came and went: there are calls that told it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub watches: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// A gadget, as its bundle names it.

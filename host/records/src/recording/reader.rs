@@ -1,8 +1,8 @@
 //! From any bytes to entries.
 
-use super::chunk::{self, Call, Entry, Overdue};
+use super::chunk::{self, Call, Entry, Parts};
 use super::frames::{Frame, Frames, Tag};
-use super::{Counts, Footer, Header, RecordingError};
+use super::{Counts, Footer, Header, RecordingError, VERSION_WITHOUT_WATCHING};
 use crate::span::Span;
 use ruzstd::decoding::StreamingDecoder;
 use serde::de::DeserializeOwned;
@@ -18,7 +18,7 @@ pub struct Reader<R> {
     frame: Frame,
     plain: Vec<u8>,
     at: usize,
-    overdue: Vec<Overdue>,
+    parts: Parts,
     found: Counts,
 }
 
@@ -32,7 +32,14 @@ impl<R: Read> Reader<R> {
         let frame = frames.next()?;
         let mut plain = Vec::new();
         decompress(&frames.stored, &frame, &mut plain)?;
-        let header = document(&frame, &plain)?;
+        let header: Header = document(&frame, &plain)?;
+        if header.watches != (frames.version > VERSION_WITHOUT_WATCHING) {
+            let what = format!(
+                "this is not the header of format {}, which the file begins with",
+                frames.version
+            );
+            return Err(damaged(&frame, what));
+        }
         plain.clear();
         Ok(Self {
             frames,
@@ -41,7 +48,7 @@ impl<R: Read> Reader<R> {
             frame,
             plain,
             at: 0,
-            overdue: Vec::new(),
+            parts: Parts::default(),
             found: Counts::default(),
         })
     }
@@ -77,14 +84,14 @@ impl<R: Read> Reader<R> {
             frame,
             plain,
             at,
-            overdue,
+            parts,
             found,
             ..
         } = self;
         let sources = header.sources.len();
         let rest = plain.get(*at..).unwrap_or_default();
         let (entry, length) =
-            chunk::parse(rest, sources, overdue).map_err(|what| damaged(frame, what))?;
+            chunk::parse(rest, sources, parts).map_err(|what| damaged(frame, what))?;
         *at += length;
         match &entry {
             Entry::Call { call, .. } => {

@@ -25,6 +25,8 @@ impl From<Entry<'_>> for Owned {
                     Call::Init => ("init", None),
                     Call::Process { source, span } => ("process", Some((source, span.to_vec()))),
                     Call::Tick => ("tick", None),
+                    Call::Added(owners) => ("added", Some((9, numbers(owners)))),
+                    Call::Removed(owners) => ("removed", Some((9, numbers(owners)))),
                     Call::Stop => ("stop", None),
                 };
                 Self::Call(when, overdue.to_vec(), name, records)
@@ -36,6 +38,13 @@ impl From<Entry<'_>> for Owned {
             } => Self::Answer(kind, question.to_vec(), answer.to_vec()),
         }
     }
+}
+
+fn numbers(owners: &[u32]) -> Vec<u8> {
+    owners
+        .iter()
+        .flat_map(|owner| owner.to_le_bytes())
+        .collect()
 }
 
 fn read(bytes: &[u8]) -> Result<(Header, Vec<Owned>, Footer), RecordingError> {
@@ -168,6 +177,49 @@ fn what_was_written_comes_back() {
     );
 }
 
+/// Older programs read what has no calls that they don't know, and say of the rest that it is newer.
+#[test]
+fn containers_that_come_and_go_come_back_and_only_they_make_the_format_newer() {
+    let recorded = |watches| {
+        let header = Header {
+            owners: true,
+            watches,
+            ..header()
+        };
+        let mut writer = Writer::new(Vec::new(), &header).unwrap();
+        let mut chunk = Chunk::default();
+        chunk.call(at(1), &[], Call::Init).unwrap();
+        if watches {
+            chunk.call(at(1), &[], Call::Added(&[7, u32::MAX])).unwrap();
+        }
+        let question = 5_u64.to_le_bytes();
+        chunk
+            .answer(OWNER_OF_CGROUP, &question, &[7, 0, 0, 0])
+            .unwrap();
+        if watches {
+            chunk.call(at(2), &[], Call::Removed(&[7])).unwrap();
+        }
+        chunk.call(at(3), &[], Call::Stop).unwrap();
+        writer.write(&mut chunk, Effort::Compress).unwrap();
+        (writer.finish(footer()).unwrap().0, header)
+    };
+    let (bytes, header) = recorded(true);
+    assert_eq!(bytes[8..12], [2, 0, 0, 0]);
+    let (read_header, entries, _) = read(&bytes).unwrap();
+    assert_eq!(read_header, header);
+    let told = |boot, name, owners: &[u32]| {
+        Owned::Call(at(boot), vec![], name, Some((9, numbers(owners))))
+    };
+    assert_eq!(entries[1], told(1, "added", &[7, u32::MAX]));
+    assert_eq!(entries[3], told(2, "removed", &[7]));
+    assert_eq!(check(bytes.as_slice()).unwrap().calls, 4);
+
+    let (bytes, _) = recorded(false);
+    assert_eq!(bytes[8..12], [1, 0, 0, 0]);
+    assert_eq!(read(&bytes).unwrap().1.len(), 3);
+    assert!(!read(&small()).unwrap().0.owners, "nothing was known then");
+}
+
 #[test]
 fn nothing_is_kept_that_means_nothing() {
     // Page offsets, padding and a discarded payload, none of them zero.
@@ -242,7 +294,9 @@ fn a_byte_that_is_another_is_found() {
 fn errors_say_where_and_what() {
     let bytes = small();
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] = 3;
+    let mut other = bytes.clone();
+    other[8] = 2;
     let mut damaged = bytes.clone();
     let data = bytes.windows(4).position(|w| w == b"DATA").unwrap();
     damaged[data + 30] ^= 1;
@@ -255,7 +309,12 @@ fn errors_say_where_and_what() {
         ),
         (
             newer,
-            "a recording of format 2, and this program reads up to 1: update ig".to_owned(),
+            "a recording of format 3, and this program reads up to 2: update ig".to_owned(),
+        ),
+        (
+            other,
+            "damaged at byte 12, in chunk 0: this is not the header of format 2, which the file begins with"
+                .to_owned(),
         ),
         (
             damaged,
@@ -286,7 +345,7 @@ fn lies_inside_of_whole_chunks_are_found() {
     use super::frames::Tag;
     let start = || {
         let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&VERSION_WITHOUT_WATCHING.to_le_bytes());
         let text = serde_json::to_vec(&header()).unwrap();
         bytes.extend(framed(Tag::Header, 0, &text, text.len() as u32));
         bytes
@@ -313,6 +372,11 @@ fn lies_inside_of_whole_chunks_are_found() {
             "inside the header at byte 0",
         ),
         (entry(3, &call(0, 0)), "records in a call that has none"),
+        (entry(5, &call(0, 0)), "records in a call that has none"),
+        (
+            entry(6, &[call(0xffff, 0), vec![1, 0, 0]].concat()),
+            "a call is cut short",
+        ),
         (
             entry(16, &[0, 0, 0, 0, 5, 0, 0, 0, 1]),
             "an answer is cut short",
@@ -393,12 +457,12 @@ proptest! {
     }
 
     #[test]
-    fn any_entries_are_entries_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), sources in 0_usize..3, kind in prop::sample::select(vec![1_u8, 2, 3, 4, 16])) {
+    fn any_entries_are_entries_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), sources in 0_usize..3, kind in prop::sample::select(vec![1_u8, 2, 3, 4, 5, 6, 16])) {
         let mut framed = vec![kind, 0, 0, 0];
         framed.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_le_bytes());
         framed.extend_from_slice(&bytes);
-        let _ = super::chunk::parse(&bytes, sources, &mut Vec::new());
-        let _ = super::chunk::parse(&framed, sources, &mut Vec::new());
+        let _ = super::chunk::parse(&bytes, sources, &mut super::chunk::Parts::default());
+        let _ = super::chunk::parse(&framed, sources, &mut super::chunk::Parts::default());
     }
 
     #[test]

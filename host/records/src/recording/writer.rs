@@ -1,7 +1,9 @@
 //! From chunks to bytes.
 
 use super::frames::{Tag, frame_header};
-use super::{Chunk, Counts, Footer, Header, MAGIC, MAX_DOCUMENT_BYTES, VERSION};
+use super::{
+    Chunk, Counts, Footer, Header, MAGIC, MAX_DOCUMENT_BYTES, VERSION, VERSION_WITHOUT_WATCHING,
+};
 use ruzstd::encoding::{CompressionLevel, compress};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -41,7 +43,12 @@ impl<W: Write> Writer<W> {
     /// It can't be written, or is larger than a header may be.
     pub fn new(mut to: W, header: &Header) -> io::Result<Self> {
         let mut magic = MAGIC.to_vec();
-        magic.extend_from_slice(&VERSION.to_le_bytes());
+        let version = if header.watches {
+            VERSION
+        } else {
+            VERSION_WITHOUT_WATCHING
+        };
+        magic.extend_from_slice(&version.to_le_bytes());
         to.write_all(&magic)?;
         let mut writer = Self {
             to,

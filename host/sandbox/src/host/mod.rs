@@ -2,6 +2,7 @@
 //! contract that links it.
 
 mod clock;
+mod containers;
 mod log;
 mod maps;
 mod nobody;
@@ -178,6 +179,30 @@ pub trait Host: Send + 'static {
 
     /// Ends a timer; one that is not there is ignored.
     fn timer_cancel(&mut self, timer: u32);
+
+    /// The owners of records of the span that is being processed, by the offsets of their headers: as many as there are
+    /// offsets, 0 for those that are not known.
+    ///
+    /// # Errors
+    ///
+    /// Either kind traps: no span is being processed, or no record that counts begins there.
+    fn owners_of_records(&mut self, offsets: &[u32]) -> Result<Vec<u32>, EmitError>;
+
+    /// The owners of cgroups: as many as there are cgroups, 0 for those that are not known.
+    fn owners_by_cgroup(&mut self, cgroups: &[u64]) -> Vec<u32>;
+
+    /// The owner that a mount namespace had at a time of CLOCK_BOOTTIME in nanoseconds; 0: not known.
+    fn owner_by_mount_namespace(&mut self, namespace: u64, at: u64) -> u32;
+
+    /// The owner with a container's id or a beginning of it; 0: none, or several.
+    fn owner_by_id(&mut self, id: &str) -> u32;
+
+    /// A field of each of these owners: as many as there are owners.
+    ///
+    /// # Errors
+    ///
+    /// No field of that name, or more than one call may get. The text goes to the guest.
+    fn owner_fields(&mut self, owners: &[u32], name: &str) -> Result<Vec<Option<String>>, String>;
 }
 
 /// Which interfaces a guest gets beside `tables` and `log`. One that is not granted is not linked, and a guest that
@@ -196,6 +221,8 @@ pub struct Grants {
     pub maps: bool,
     /// `timers`: the manifest's `guest.timers`.
     pub timers: bool,
+    /// `containers`: the manifest's `guest.containers` or `guest.watch`.
+    pub containers: bool,
 }
 
 impl Grants {
@@ -205,6 +232,7 @@ impl Grants {
         clock: true,
         maps: true,
         timers: true,
+        containers: true,
     };
 
     /// Whether the interface of this name (`clock`, `maps`...) is linked under these grants.
@@ -216,6 +244,7 @@ impl Grants {
             "clock" => self.clock,
             "maps" => self.maps,
             "timers" => self.timers,
+            "containers" => self.containers,
             _ => false,
         }
     }
@@ -329,6 +358,9 @@ pub(crate) fn link<H: Host>(
     }
     if grants.timers {
         timers::link(&mut linker.instance(&name("timers"))?)?;
+    }
+    if grants.containers {
+        containers::link(&mut linker.instance(&name("containers"))?)?;
     }
     Ok(())
 }

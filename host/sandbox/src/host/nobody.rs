@@ -48,4 +48,19 @@ impl Host for Nobody {
     fn timer_cancel(&mut self, _: u32) {
         match *self {}
     }
+    fn owners_of_records(&mut self, _: &[u32]) -> Result<Vec<u32>, EmitError> {
+        match *self {}
+    }
+    fn owners_by_cgroup(&mut self, _: &[u64]) -> Vec<u32> {
+        match *self {}
+    }
+    fn owner_by_mount_namespace(&mut self, _: u64, _: u64) -> u32 {
+        match *self {}
+    }
+    fn owner_by_id(&mut self, _: &str) -> u32 {
+        match *self {}
+    }
+    fn owner_fields(&mut self, _: &[u32], _: &str) -> Result<Vec<Option<String>>, String> {
+        match *self {}
+    }
 }

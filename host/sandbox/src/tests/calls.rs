@@ -346,6 +346,104 @@ fn timers_and_ticks() {
 }
 
 #[test]
+fn owners_are_asked_for_and_containers_told() {
+    let imports = format!(
+        r#"{LOG}
+        (import "ig:gadget/containers@0.1.0" "of-records" (func $of (param i32 i32 i32)))
+        (import "ig:gadget/containers@0.1.0" "by-cgroup" (func $cgroup (param i32 i32 i32)))
+        (import "ig:gadget/containers@0.1.0" "by-mount-namespace"
+            (func $namespace (param i64 i64) (result i32)))
+        (import "ig:gadget/containers@0.1.0" "by-id" (func $id (param i32 i32) (result i32)))
+        (import "ig:gadget/containers@0.1.0" "field" (func $field (param i32 i32 i32 i32 i32)))"#
+    );
+    let fields = format!(
+        r#"(global $told (mut i32) (i32.const 0))
+        (func $added (param $at i32) (param $len i32)
+            (global.set $told (i32.add (i32.load offset=4 (local.get $at)) (local.get $len))))
+        (func $removed (param $at i32) (param $len i32)
+            (global.set $told (i32.sub (global.get $told) (i32.load (local.get $at)))))
+        (data (i32.const 1024) {numbers}) (data (i32.const 2048) "containercolour\ff")"#,
+        numbers = words(&[0, 16, 5, 1, 7, 0]),
+    );
+    // `source` says what is asked: 0 all that goes well, 1 a record that is none, 2 a field that is none. The verdict: the
+    // second owner of of-records; the sum of the others; what was told.
+    let wat = Wat {
+        uses: &["containers", "container-watcher"],
+        imports: &imports,
+        fields: &fields,
+        process: "
+            (if (i32.eq (local.get $source) (i32.const 1)) (then
+                (call $of (i32.const 1040) (i32.const 1) (i32.const 128))))
+            (if (i32.eq (local.get $source) (i32.const 2)) (then
+                (call $field (i32.const 1024) (i32.const 1) (i32.const 2057) (i32.const 6)
+                    (i32.const 128))
+                (call $log (i32.const 0) (i32.load (i32.const 132)) (i32.load (i32.const 136)))))
+            (if (i32.eq (local.get $source) (i32.const 0)) (then
+                (call $of (i32.const 1024) (i32.const 2) (i32.const 128))
+                (i32.store (i32.const 32) (i32.load offset=4 (i32.load (i32.const 128))))
+                (call $cgroup (i32.const 1024) (i32.const 3) (i32.const 128))
+                (i32.store (i32.const 36) (i32.add
+                    (i32.add (i32.load (i32.load (i32.const 128))) (i32.load (i32.const 132)))
+                    (i32.add (call $namespace (i64.const 4) (i64.const -1))
+                        (call $id (i32.const 2048) (i32.const 9)))))
+                (call $field (i32.const 1032) (i32.const 2) (i32.const 2048) (i32.const 9)
+                    (i32.const 128))
+                ;; of two options of a text, the second is there
+                (if (i32.load8_u (i32.load (i32.const 132))) (then unreachable))
+                (call $log (i32.load8_u offset=12 (i32.load (i32.const 132)))
+                    (i32.load offset=16 (i32.load (i32.const 132)))
+                    (i32.load offset=20 (i32.load (i32.const 132))))))
+            (i32.store (i32.const 40) (global.get $told)) (i32.const 32)",
+        ..Wat::default()
+    };
+    let mut guest = wat.start();
+    assert!(guest.has_watcher());
+    guest.added(&[5, 40]).unwrap();
+    guest.removed(&[12, 3]).unwrap();
+    assert_eq!(
+        guest.process(0, &[]).unwrap(),
+        Verdict {
+            accepted: 17,
+            dropped: 9 + 3 + 10 + 11,
+            malformed: 40 + 2 - 12
+        }
+    );
+    assert_eq!(
+        guest.host().asked,
+        [
+            "of-records [0, 16]",
+            "by-cgroup [68719476736, 4294967301, 7]",
+            "by-mount-namespace 4 18446744073709551615",
+            "by-id container",
+            "field [5, 1] container",
+        ]
+    );
+    assert_eq!(
+        guest.host_mut().logged.split_off(0),
+        [(Level::Warn, "größe".to_owned())]
+    );
+    guest.process(2, &[]).unwrap();
+    assert_eq!(
+        guest.host().logged,
+        [(Level::Error, "no such field".to_owned())]
+    );
+    let trap = guest.process(1, &[]).unwrap_err();
+    assert_eq!(
+        (trap.kind, trap.message.contains("no record at 7")),
+        (TrapKind::Broken, true)
+    );
+    assert_eq!(guest.added(&[1]).unwrap_err().kind, TrapKind::Dead);
+}
+
+#[test]
+fn a_guest_that_does_not_watch_is_told_of_no_container() {
+    let mut guest = Wat::default().start();
+    assert!(!guest.has_watcher());
+    assert_eq!(guest.added(&[1]), Ok(()));
+    assert_eq!(guest.removed(&[1]), Ok(()));
+}
+
+#[test]
 fn a_guest_without_ticker_is_never_ticked() {
     let mut guest = Wat::default().start();
     assert!(!guest.has_ticker());

@@ -7,7 +7,7 @@ use wit_parser::Resolve;
 
 /// A guest to be: its core module, piece by piece.
 pub struct Wat<'a> {
-    /// Interfaces beyond the base world: `params`, `clock`... and `ticker` for the export.
+    /// Interfaces beyond the base world: `params`, `clock`... and `ticker` or `container-watcher` for the exports.
     pub uses: &'a [&'a str],
     /// Imports of the core module.
     pub imports: &'a str,
@@ -48,6 +48,12 @@ impl Wat<'_> {
         } else {
             ""
         };
+        let watcher = if self.uses.contains(&"container-watcher") {
+            "(func (export \"ig:gadget/container-watcher@VERSION#added\") (param $at i32) (param $len i32) (call $added (local.get $at) (local.get $len)))
+            (func (export \"ig:gadget/container-watcher@VERSION#removed\") (param $at i32) (param $len i32) (call $removed (local.get $at) (local.get $len)))"
+        } else {
+            ""
+        };
         format!(
             r#"(module
             {imports}
@@ -68,6 +74,7 @@ impl Wat<'_> {
                 (local.get $at))
             {fields}
             {ticker}
+            {watcher}
             (func $init (export "ig:gadget/handler@VERSION#init") (result i32) {init})
             (func $process (export "ig:gadget/handler@VERSION#process")
                 (param $source i32) (param $at i32) (param $len i32) (result i32)
@@ -89,10 +96,9 @@ impl Wat<'_> {
             "package local:gadget;\nworld gadget {\n  include ig:gadget/base@0.1.0;\n",
         );
         for interface in self.uses {
-            let way = if *interface == "ticker" {
-                "export"
-            } else {
-                "import"
+            let way = match *interface {
+                "ticker" | "container-watcher" => "export",
+                _ => "import",
             };
             world.push_str(&format!("  {way} ig:gadget/{interface}@0.1.0;\n"));
         }

@@ -14,7 +14,8 @@ const FULL: &str = "package local:gadget;
       include ig:gadget/base@0.1.0;
       import ig:gadget/params@0.1.0; import ig:gadget/clock@0.1.0;
       import ig:gadget/maps@0.1.0; import ig:gadget/timers@0.1.0;
-      export ig:gadget/ticker@0.1.0;
+      import ig:gadget/containers@0.1.0;
+      export ig:gadget/ticker@0.1.0; export ig:gadget/container-watcher@0.1.0;
     }";
 
 fn refused(component: &[u8]) -> String {
@@ -35,7 +36,8 @@ fn the_host_has_what_wit_says_and_no_more() {
             (interface.name.clone().unwrap(), functions)
         })
         .filter(|(name, functions): &(String, Vec<String>)| {
-            !functions.is_empty() && !["handler", "ticker"].contains(&name.as_str())
+            !functions.is_empty()
+                && !["handler", "ticker", "container-watcher"].contains(&name.as_str())
         })
         .collect();
     of_wit.sort();
@@ -85,11 +87,21 @@ fn a_component_of_the_whole_contract_links() {
     assert_eq!(
         program.imports(),
         names(&[
-            "clock", "log", "maps", "params", "tables", "timers", "types"
+            "clock",
+            "containers",
+            "log",
+            "maps",
+            "params",
+            "tables",
+            "timers",
+            "types"
         ])
     );
-    assert_eq!(program.exports(), names(&["handler", "ticker"]));
-    assert!(program.has_ticker());
+    assert_eq!(
+        program.exports(),
+        names(&["container-watcher", "handler", "ticker"])
+    );
+    assert!(program.has_ticker() && program.has_watcher());
     let guest = program
         .instantiate(Recorder::default(), Limits::default(), Grants::ALL)
         .unwrap();
@@ -166,12 +178,12 @@ fn an_unknown_import_is_named_with_what_there_is() {
         "the component imports wasi:cli/environment@0.2.0: a guest gets no WASI: build it without \
          (for Rust: wasm32-unknown-unknown)"
     );
-    let later = r#"(component (import "ig:gadget/containers@0.1.4" (instance
-        (export "by-id" (func)))))"#;
+    let later = r#"(component (import "ig:gadget/sockets@0.1.4" (instance
+        (export "open" (func)))))"#;
     assert_eq!(
         refused(&wat::parse_str(later).unwrap()),
-        "the component imports ig:gadget/containers@0.1.4: this host offers ig:gadget 0.1.0 with \
-         tables, log, params, clock, maps, timers; a later release may have it"
+        "the component imports ig:gadget/sockets@0.1.4: this host offers ig:gadget 0.1.0 with \
+         tables, log, params, clock, maps, timers, containers; a later release may have it"
     );
     let function = r#"(component (import "ig:gadget/clock@0.1.4" (instance
         (export "boot" (func (result u64))) (export "cpu" (func (result u64))))))"#;

@@ -65,6 +65,7 @@ struct Recorder {
     on_clock: Option<Box<dyn FnMut() + Send>>,
     maps: Vec<(&'static str, u16, Vec<u8>, Vec<u8>)>,
     timers: Vec<(&'static str, u64)>,
+    asked: Vec<String>,
 }
 
 impl Recorder {
@@ -175,5 +176,38 @@ impl Host for Recorder {
 
     fn timer_cancel(&mut self, timer: u32) {
         self.timers.push(("cancel", timer.into()));
+    }
+
+    fn owners_of_records(&mut self, offsets: &[u32]) -> Result<Vec<u32>, EmitError> {
+        self.asked.push(format!("of-records {offsets:?}"));
+        if offsets.contains(&7) {
+            return Err(EmitError::Broken("of-records: no record at 7".into()));
+        }
+        Ok(offsets.iter().map(|offset| offset + 1).collect())
+    }
+
+    fn owners_by_cgroup(&mut self, cgroups: &[u64]) -> Vec<u32> {
+        self.asked.push(format!("by-cgroup {cgroups:?}"));
+        vec![9; cgroups.len()]
+    }
+
+    fn owner_by_mount_namespace(&mut self, namespace: u64, at: u64) -> u32 {
+        self.asked
+            .push(format!("by-mount-namespace {namespace} {at}"));
+        10
+    }
+
+    fn owner_by_id(&mut self, id: &str) -> u32 {
+        self.asked.push(format!("by-id {id}"));
+        11
+    }
+
+    fn owner_fields(&mut self, owners: &[u32], name: &str) -> Result<Vec<Option<String>>, String> {
+        self.asked.push(format!("field {owners:?} {name}"));
+        if name == "colour" {
+            return Err("no such field".into());
+        }
+        let text = |owner: &u32| (*owner == 1).then(|| "größe".to_owned());
+        Ok(owners.iter().map(text).collect())
     }
 }

@@ -13,6 +13,8 @@ pub enum During {
     Init,
     Process,
     Tick,
+    Added,
+    Removed,
     Stop,
 }
 
@@ -52,10 +54,21 @@ const READ_ALL: &str =
 const PARAM: &str = r#"(import "ig:gadget/params@0.1.0" "get" (func $get (param i32 i32)))"#;
 const BOOT: &str = r#"(import "ig:gadget/clock@0.1.0" "boot" (func $boot (result i64)))"#;
 
+const OF_RECORDS: &str = r#"(import "ig:gadget/containers@0.1.0" "of-records"
+    (func $of_records (param i32 i32 i32)))"#;
+const BY_CGROUP: &str = r#"(import "ig:gadget/containers@0.1.0" "by-cgroup"
+    (func $by_cgroup (param i32 i32 i32)))"#;
+const BY_MOUNT_NAMESPACE: &str = r#"(import "ig:gadget/containers@0.1.0" "by-mount-namespace"
+    (func $by_mount_namespace (param i64 i64) (result i32)))"#;
+const BY_ID: &str = r#"(import "ig:gadget/containers@0.1.0" "by-id"
+    (func $by_id (param i32 i32) (result i32)))"#;
+const FIELD: &str = r#"(import "ig:gadget/containers@0.1.0" "field"
+    (func $field (param i32 i32 i32 i32 i32)))"#;
+
 /// Every case, in the order of the table.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub fn all() -> Vec<Case> {
-    use During::{Init, Instantiate, Process, Stop, Tick};
+    use During::{Added, Init, Instantiate, Process, Removed, Stop, Tick};
     let mut cases = Vec::new();
     let mut add = |name, during, kind, says, wat: Wat<'_>| {
         cases.push(Case {
@@ -116,6 +129,25 @@ pub fn all() -> Vec<Case> {
             fields: "(func $tick (param i32 i32) (loop $l (br $l)))",
             ..Wat::default()
         },
+    );
+    let watching = |fields| Wat {
+        uses: &["container-watcher"],
+        fields,
+        ..Wat::default()
+    };
+    add(
+        "loop-added",
+        Added,
+        time,
+        "added: used up its 100 ms",
+        watching("(func $added (param i32 i32) (loop $l (br $l))) (func $removed (param i32 i32))"),
+    );
+    add(
+        "loop-removed",
+        Removed,
+        time,
+        "removed: used up its 100 ms",
+        watching("(func $added (param i32 i32)) (func $removed (param i32 i32) (loop $l (br $l)))"),
     );
     add(
         "loop-start",
@@ -339,7 +371,39 @@ pub fn all() -> Vec<Case> {
             ..Wat::default()
         },
     );
+    let asking = |imports, process| Wat {
+        uses: &["containers"],
+        imports,
+        process,
+        ..Wat::default()
+    };
+    add(
+        "owner-flood",
+        Process,
+        calls,
+        most,
+        asking(
+            BY_MOUNT_NAMESPACE,
+            "(loop $l (drop (call $by_mount_namespace (i64.const 1) (i64.const -1))) (br $l))
+            (i32.const 32)",
+        ),
+    );
     // What the host hands over fills the guest's own memory.
+    add(
+        "field-flood",
+        Process,
+        memory,
+        "its cap is 67108864",
+        Wat {
+            fields: r#"(data (i32.const 64) "c")"#,
+            ..asking(
+                FIELD,
+                "(loop $l (call $field (i32.const 0) (i32.const 1) (i32.const 64) (i32.const 1)
+                (i32.const 128)) (global.set $next (i32.add (global.get $next) (i32.const 1000000)))
+                (br $l)) (i32.const 32)",
+            )
+        },
+    );
     add(
         "param-flood",
         Process,
@@ -449,7 +513,97 @@ pub fn all() -> Vec<Case> {
         );
     }
 
+    add(
+        "giant-list-of-owners",
+        Process,
+        broken,
+        "field: a list of 65537, at most 65536",
+        asking(
+            FIELD,
+            "(drop (memory.grow (i32.const 100)))
+            (call $field (i32.const 0) (i32.const 65537) (i32.const 64) (i32.const 1)
+            (i32.const 128)) (i32.const 32)",
+        ),
+    );
+    add(
+        "giant-list-of-cgroups",
+        Process,
+        broken,
+        "by-cgroup: a list of 500000, at most 65536",
+        asking(
+            BY_CGROUP,
+            "(drop (memory.grow (i32.const 100)))
+            (call $by_cgroup (i32.const 0) (i32.const 500000) (i32.const 128)) (i32.const 32)",
+        ),
+    );
+    add(
+        "giant-list-of-offsets",
+        Process,
+        data,
+        "out of bounds",
+        asking(
+            OF_RECORDS,
+            "(call $of_records (i32.const 0) (i32.const -1) (i32.const 128)) (i32.const 32)",
+        ),
+    );
+    add(
+        "giant-container-id",
+        Process,
+        data,
+        "exhausted",
+        asking(
+            BY_ID,
+            "(drop (memory.grow (i32.const 900)))
+            (drop (call $by_id (i32.const 0) (i32.const 58982400))) (i32.const 32)",
+        ),
+    );
+
     // lies
+    let offsets = format!("(data (i32.const 1024) {})", words(&[0, 4]));
+    add(
+        "record-that-is-none",
+        Process,
+        broken,
+        "no record begins there",
+        Wat {
+            fields: &offsets,
+            ..asking(
+                OF_RECORDS,
+                "(call $of_records (i32.const 1024) (i32.const 2) (i32.const 128)) (i32.const 32)",
+            )
+        },
+    );
+    add(
+        "field-unknown",
+        Process,
+        TrapKind::Panic,
+        "gives_up",
+        Wat {
+            // an error, which is its own to take or to die of
+            fields: "(func $gives_up unreachable)",
+            ..asking(
+                FIELD,
+                "(call $field (i32.const 0) (i32.const 1) (i32.const 64) (i32.const 2)
+                (i32.const 128)) (if (i32.load8_u (i32.const 128)) (then (call $gives_up)))
+                (i32.const 32)",
+            )
+        },
+    );
+    let name = format!("(data (i32.const 1024) {})", bytes(b"ab\xff"));
+    add(
+        "field-not-utf-8",
+        Process,
+        data,
+        "not UTF-8",
+        Wat {
+            fields: &name,
+            ..asking(
+                FIELD,
+                "(call $field (i32.const 0) (i32.const 1) (i32.const 1024) (i32.const 3)
+                (i32.const 128)) (i32.const 32)",
+            )
+        },
+    );
     for (name, process) in [
         ("verdict-out-of-memory", "(i32.const -4)"),
         ("verdict-not-aligned", "(i32.const 33)"),
@@ -536,6 +690,36 @@ pub fn all() -> Vec<Case> {
     );
 
     // calls out of order
+    for (name, during, uses, fields) in [
+        (
+            "records-in-tick",
+            Tick,
+            ["containers", "ticker"],
+            "(func $tick (param i32 i32)
+                (call $of_records (i32.const 0) (i32.const 1) (i32.const 128)))",
+        ),
+        (
+            "records-in-added",
+            Added,
+            ["containers", "container-watcher"],
+            "(func $added (param i32 i32)
+                (call $of_records (i32.const 0) (i32.const 1) (i32.const 128)))
+            (func $removed (param i32 i32))",
+        ),
+    ] {
+        add(
+            name,
+            during,
+            broken,
+            "no records are being processed",
+            Wat {
+                uses: &uses,
+                imports: OF_RECORDS,
+                fields,
+                ..Wat::default()
+            },
+        );
+    }
     add(
         "host-from-realloc",
         Process,
@@ -614,6 +798,20 @@ pub fn all() -> Vec<Case> {
             fields: "(func $tick (param i32 i32) unreachable)",
             ..Wat::default()
         },
+    );
+    add(
+        "trap-added",
+        Added,
+        panic,
+        "added: panicked",
+        watching("(func $added (param i32 i32) unreachable) (func $removed (param i32 i32))"),
+    );
+    add(
+        "trap-removed",
+        Removed,
+        panic,
+        "removed: panicked",
+        watching("(func $added (param i32 i32)) (func $removed (param i32 i32) unreachable)"),
     );
     add(
         "trap-stop",

@@ -116,11 +116,14 @@ fn attack(sandbox: &Sandbox, case: &Case) -> Vec<Trap> {
     let mut traps = Vec::new();
     // A new instance of a guest that trapped traps again.
     for _ in 0..2 {
+        guest.host_mut().records = u32::from(case.during == During::Process);
         let trap = match case.during {
             During::Instantiate => panic!("{}: it was made", case.name),
             During::Init => guest.init().unwrap_err(),
             During::Process => guest.process(0, b"12345678").unwrap_err(),
             During::Tick => guest.tick(1, 1).unwrap_err(),
+            During::Added => guest.added(&[1, u32::MAX]).unwrap_err(),
+            During::Removed => guest.removed(&[1, 0]).unwrap_err(),
             During::Stop => guest.stop().unwrap_err(),
         };
         traps.push(trap);

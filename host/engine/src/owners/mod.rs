@@ -1,0 +1,116 @@
+//! Whose records are: a container's, a systemd unit's, the host's. Owners go by numbers, 0 is not known (yet).
+
+mod asked;
+pub(crate) mod eras;
+mod field;
+mod recorded;
+
+pub(crate) use asked::AskedOwners;
+pub(crate) use field::Field;
+pub(crate) use recorded::{RecordedOwners, TapedOwners};
+
+use crate::identity::Identity;
+use std::borrow::Cow;
+
+/// Who knows whose a record is: the machine, or a recording.
+///
+/// Answers stand still from one [`Owners::changes`] to the next, which is called between calls of the guest alone: so a
+/// call sees one state of things, and a recording holds an answer only when it is another.
+pub(crate) trait Owners: Send {
+    /// The owner of a cgroup, by its id in the v2 hierarchy.
+    fn by_cgroup(&mut self, cgroup: u64) -> u32;
+
+    /// The owner that a mount namespace had at a time of CLOCK_BOOTTIME in nanoseconds.
+    fn by_mount_namespace(&mut self, namespace: u64, at: u64) -> u32;
+
+    /// The container with this id, or the only one whose id begins so; at least 12 digits.
+    fn by_id(&mut self, id: &str) -> u32;
+
+    /// What is known now of an owner. None also for a number that is no owner's.
+    fn field(&mut self, owner: u32, field: Field) -> Option<Cow<'_, str>>;
+
+    /// Takes up what has become known since the last time, and adds the containers that came and went; those that were
+    /// there already have come by the first time.
+    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>);
+
+    /// The owner of a record, by what it says; `now` is the time where it says none.
+    fn by_identity(&mut self, identity: &Identity, now: u64) -> u32 {
+        if identity.cgroup != 0 {
+            let owner = self.by_cgroup(identity.cgroup);
+            if owner != 0 {
+                return owner;
+            }
+        }
+        if identity.mount_namespace == 0 {
+            return 0;
+        }
+        self.by_mount_namespace(identity.mount_namespace, identity.time.unwrap_or(now))
+    }
+}
+
+/// Nobody knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoOwners;
+
+impl Owners for NoOwners {
+    fn by_cgroup(&mut self, _cgroup: u64) -> u32 {
+        0
+    }
+
+    fn by_mount_namespace(&mut self, _namespace: u64, _at: u64) -> u32 {
+        0
+    }
+
+    fn by_id(&mut self, _id: &str) -> u32 {
+        0
+    }
+
+    fn field(&mut self, _owner: u32, _field: Field) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn changes(&mut self, _added: &mut Vec<u32>, _removed: &mut Vec<u32>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cgroup's owner is its number doubled; namespaces are known at one time.
+    struct Some;
+
+    impl Owners for Some {
+        fn by_cgroup(&mut self, cgroup: u64) -> u32 {
+            if cgroup < 100 { cgroup as u32 * 2 } else { 0 }
+        }
+        fn by_mount_namespace(&mut self, namespace: u64, at: u64) -> u32 {
+            if at == 5 { namespace as u32 } else { 0 }
+        }
+        fn by_id(&mut self, _id: &str) -> u32 {
+            0
+        }
+        fn field(&mut self, _owner: u32, _field: Field) -> Option<Cow<'_, str>> {
+            None
+        }
+        fn changes(&mut self, _added: &mut Vec<u32>, _removed: &mut Vec<u32>) {}
+    }
+
+    #[test]
+    fn the_cgroup_comes_first_and_the_record_s_own_time() {
+        let identity = |cgroup, mount_namespace, time| Identity {
+            cgroup,
+            mount_namespace,
+            time,
+        };
+        for (identity, owner) in [
+            (identity(7, 9, Option::Some(5)), 14),
+            (identity(100, 9, Option::Some(5)), 9),
+            (identity(0, 9, None), 9),
+            (identity(0, 9, Option::Some(6)), 0),
+            (identity(100, 0, None), 0),
+            (identity(0, 0, None), 0),
+        ] {
+            assert_eq!(Some.by_identity(&identity, 5), owner, "{identity:?}");
+        }
+    }
+}
