@@ -2,6 +2,7 @@
 /* What the host's functions are to the rest. */
 #include "host.h"
 #include "clock.h"
+#include "containers.h"
 #include "log.h"
 #include "maps.h"
 #include "timers.h"
@@ -105,6 +106,77 @@ bool gadget_timer_once(uint64_t delay, uint32_t *timer)
 void gadget_timer_cancel(uint32_t timer)
 {
 	gadget__host_cancel(timer);
+}
+
+gadget_owner gadget_owner_of_record(const void *record)
+{
+	size_t origin = (uintptr_t)record - (uintptr_t)gadget__span.at - GADGET__HEADER;
+	struct gadget__list answer = { NULL, 0 };
+	uint32_t offset = (uint32_t)origin;
+
+	if (origin >= gadget__span.size)
+		gadget_panic("the owner of a record that is not of this call");
+	gadget__host_of_records(&offset, 1, &answer);
+	return answer.size ? *(const gadget_u32 *)answer.at : 0;
+}
+
+void gadget_owners_of_cgroups(const uint64_t *cgroups, size_t count, gadget_owner *owners)
+{
+	struct gadget__list answer = { NULL, 0 };
+
+	gadget__host_by_cgroup(cgroups, count, &answer);
+	gadget__copy(owners, count * sizeof(*owners), gadget_bytes(answer.at, answer.size * sizeof(*owners)));
+}
+
+gadget_owner gadget_owner_of_cgroup(uint64_t cgroup)
+{
+	gadget_owner owner;
+
+	gadget_owners_of_cgroups(&cgroup, 1, &owner);
+	return owner;
+}
+
+gadget_owner gadget_owner_of_mount_namespace(uint64_t mount_namespace, uint64_t at)
+{
+	return gadget__host_by_mount_namespace(mount_namespace, at);
+}
+
+gadget_owner gadget_owner_of_id(struct gadget_bytes id)
+{
+	return gadget__host_by_id(id.at, id.size);
+}
+
+bool gadget_owner_fields(const gadget_owner *owners, size_t count, const char *name, struct gadget_bytes *texts)
+{
+	const struct gadget__field *found;
+	struct gadget__answer answer;
+	size_t at;
+
+	gadget__host_field(owners, count, name, __builtin_strlen(name), &answer);
+	if (gadget__failed(answer.failed, answer.list))
+		return false;
+	found = (const struct gadget__field *)answer.list.at;
+	for (at = 0; at < count; at++) {
+		texts[at] = gadget_bytes(NULL, 0);
+		if (at < answer.list.size && found[at].some)
+			texts[at] = gadget__bytes(found[at].text);
+	}
+	return true;
+}
+
+enum gadget_found gadget_owner_field(gadget_owner owner, const char *name, struct gadget_bytes *text)
+{
+	struct gadget__answer answer;
+	const struct gadget__field *found;
+
+	gadget__host_field(&owner, 1, name, __builtin_strlen(name), &answer);
+	if (gadget__failed(answer.failed, answer.list))
+		return GADGET_FAILED;
+	found = (const struct gadget__field *)answer.list.at;
+	if (!answer.list.size || !found->some)
+		return GADGET_ABSENT;
+	*text = gadget__bytes(found->text);
+	return GADGET_FOUND;
 }
 
 enum gadget_found gadget__lookup(uint32_t grant, struct gadget_bytes key, struct gadget_bytes *value)

@@ -39,6 +39,12 @@ struct gadget__option {
 	};
 };
 
+/* An `option<string>`. */
+struct gadget__field {
+	bool some;
+	struct gadget__list text;
+};
+
 /* Of host.c, for rows.c. */
 void gadget__emit(const struct gadget__table *table, size_t columns);
 
@@ -62,5 +68,15 @@ GADGET__IMPORT("maps", "read-all") void gadget__host_read_all(uint32_t grant, st
 GADGET__IMPORT("timers", "every") void gadget__host_every(uint64_t period, struct gadget__answer *answer);
 GADGET__IMPORT("timers", "once") void gadget__host_once(uint64_t delay, struct gadget__answer *answer);
 GADGET__IMPORT("timers", "cancel") void gadget__host_cancel(uint32_t timer);
+GADGET__IMPORT("containers", "of-records")
+void gadget__host_of_records(const uint32_t *offsets, size_t count, struct gadget__list *answer);
+GADGET__IMPORT("containers", "by-cgroup")
+void gadget__host_by_cgroup(const uint64_t *cgroups, size_t count, struct gadget__list *answer);
+GADGET__IMPORT("containers", "by-mount-namespace")
+uint32_t gadget__host_by_mount_namespace(uint64_t mount_namespace, uint64_t at);
+GADGET__IMPORT("containers", "by-id") uint32_t gadget__host_by_id(const void *id, size_t size);
+GADGET__IMPORT("containers", "field")
+void gadget__host_field(const uint32_t *owners, size_t count, const void *name, size_t size,
+			struct gadget__answer *answer);
 
 #endif

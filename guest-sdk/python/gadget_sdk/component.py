@@ -9,7 +9,7 @@ import io
 import sys
 import time
 from types import ModuleType, TracebackType
-from typing import Any, Callable, NoReturn, Optional
+from typing import Any, Callable, NoReturn, Optional, Sequence
 
 from . import host, log
 from .errors import InitError
@@ -84,6 +84,24 @@ class Ticker:
         """A timer is due."""
         try:
             _alive().tick(timer, due)
+        except BaseException as error:
+            _give_up(error)
+
+
+class ContainerWatcher:
+    """The export ``container-watcher``."""
+
+    def added(self, owners: Sequence[int]) -> None:
+        """Containers are there."""
+        try:
+            _alive().added(owners)
+        except BaseException as error:
+            _give_up(error)
+
+    def removed(self, owners: Sequence[int]) -> None:
+        """Containers are gone."""
+        try:
+            _alive().removed(owners)
         except BaseException as error:
             _give_up(error)
 

@@ -40,6 +40,7 @@ _params = _interface("params")
 _clock = _interface("clock")
 _maps = _interface("maps")
 _timers = _interface("timers")
+_containers = _interface("containers")
 _types = _interface("types")
 
 Err: Any = importlib.import_module("componentize_py_types").Err if IN_GUEST else _types.Err
@@ -153,3 +154,36 @@ def timer_once(delay_ns: int) -> int:
 def timer_cancel(timer: int) -> None:
     """Ends a timer."""
     _timers.cancel(timer)
+
+
+def owners_of_records(offsets: Sequence[int]) -> Sequence[int]:
+    """The owners of records of the span that is being processed."""
+    owners: Sequence[int] = _containers.of_records(offsets)
+    return owners
+
+
+def owners_by_cgroup(cgroups: Sequence[int]) -> Sequence[int]:
+    """The owners of cgroups."""
+    owners: Sequence[int] = _containers.by_cgroup(cgroups)
+    return owners
+
+
+def owner_by_mount_namespace(namespace: int, at: int) -> int:
+    """The owner of a mount namespace at a time."""
+    owner: int = _containers.by_mount_namespace(namespace, at)
+    return owner
+
+
+def owner_by_id(id: str) -> int:
+    """The container with an id."""
+    owner: int = _containers.by_id(id)
+    return owner
+
+
+def owner_fields(owners: Sequence[int], name: str) -> Sequence[Optional[str]]:
+    """A field of owners."""
+    try:
+        texts: Sequence[Optional[str]] = _containers.field(owners, name)
+        return texts
+    except Err as error:
+        raise HostError(str(error.value)) from None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Optional, TypeVar
+from typing import Any, Generic, Iterable, Optional, TypeVar
 
 from . import log
+from .containers import Owner
 from .outcome import Verdict
 from .span import walk
 from .timers import Timer
@@ -37,6 +38,18 @@ class Running(Generic[G]):
         """Hands it a timer that is due."""
         self._begin(None)
         self.gadget.tick(Timer(timer), due, self._tables)  # type: ignore[attr-defined]
+        self._flush()
+
+    def added(self, owners: Iterable[int]) -> None:
+        """Tells it of containers that are there now."""
+        self._begin(None)
+        self.gadget.added([Owner(number) for number in owners], self._tables)  # type: ignore[attr-defined]
+        self._flush()
+
+    def removed(self, owners: Iterable[int]) -> None:
+        """Tells it of containers that are gone."""
+        self._begin(None)
+        self.gadget.removed([Owner(number) for number in owners], self._tables)  # type: ignore[attr-defined]
         self._flush()
 
     def stop(self) -> None:

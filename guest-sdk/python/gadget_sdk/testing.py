@@ -31,7 +31,16 @@ class _State:
     log: list[tuple[str, str]] = field(default_factory=list)
     now: int = 0
     timers: int = 0
+    of_records: dict[int, int] = field(default_factory=dict)
+    of_cgroups: dict[int, int] = field(default_factory=dict)
+    of_mount_namespaces: dict[int, int] = field(default_factory=dict)
+    fields: dict[tuple[int, str], str] = field(default_factory=dict)
 
+
+_FIELDS = frozenset(
+    "runtime container container_id container_pid image image_id image_digest started labels namespace pod pod_uid "
+    "pod_container pod_labels owner_kind owner_name unit".split()
+)
 
 _state = _State()
 
@@ -72,6 +81,26 @@ def set_wanted(table: int, columns: Iterable[int]) -> None:
 def set_entry(grant: int, key: bytes, value: bytes) -> None:
     """Sets an entry of a map, by its grant's place in the manifest."""
     _state.maps.setdefault(grant, {})[key] = value
+
+
+def set_owner_of_record(origin: int, owner: int) -> None:
+    """Sets whose a record is, by its ``record_origin``; owners are numbers."""
+    _state.of_records[origin] = owner
+
+
+def set_owner_of_cgroup(cgroup: int, owner: int) -> None:
+    """Sets whose a cgroup is."""
+    _state.of_cgroups[cgroup] = owner
+
+
+def set_owner_of_mount_namespace(namespace: int, owner: int) -> None:
+    """Sets whose a mount namespace is, at any time."""
+    _state.of_mount_namespaces[namespace] = owner
+
+
+def set_field(owner: int, name: str, value: str) -> None:
+    """Sets a field of an owner, by its name in ``gadget_sdk.containers``. A container is found by its ``container_id``."""
+    _state.fields[owner, name] = value
 
 
 def set_now(now: int) -> None:
@@ -199,6 +228,38 @@ class host:  # noqa: N801
     def once(delay_ns: int) -> int:
         """Counts timers."""
         return host.every(delay_ns)
+
+    @staticmethod
+    def of_records(offsets: Iterable[int]) -> list[int]:
+        """What was set."""
+        return [_state.of_records.get(offset, 0) for offset in offsets]
+
+    @staticmethod
+    def by_cgroup(cgroups: Iterable[int]) -> list[int]:
+        """What was set."""
+        return [_state.of_cgroups.get(cgroup, 0) for cgroup in cgroups]
+
+    @staticmethod
+    def by_mount_namespace(namespace: int, at: int) -> int:
+        """What was set."""
+        return _state.of_mount_namespaces.get(namespace, 0)
+
+    @staticmethod
+    def by_id(id: str) -> int:
+        """The only one whose ``container_id`` is that, or begins with 12 digits of it."""
+        found = [
+            owner
+            for (owner, name), whole in _state.fields.items()
+            if name == "container_id" and (whole == id or (len(id) >= 12 and whole.startswith(id)))
+        ]
+        return found[0] if len(found) == 1 else 0
+
+    @staticmethod
+    def field(owners: Iterable[int], name: str) -> list[Optional[str]]:
+        """What was set."""
+        if "." not in name and name not in _FIELDS:
+            raise host.Err(f"there is no field {name!r} of containers")
+        return [_state.fields.get((owner, name)) for owner in owners]
 
     @staticmethod
     def cancel(timer: int) -> None:

@@ -11,6 +11,7 @@ pub use canonical::*;
 
 #[cfg(target_family = "wasm")]
 mod canonical {
+    use crate::containers::Owner;
     use crate::emit::{Column, Emit};
     use crate::log::Level;
     use std::mem::MaybeUninit;
@@ -80,6 +81,26 @@ mod canonical {
         fn timers_once(delay: u64, answer: *mut Answer);
         #[link_name = "cancel"]
         fn timers_cancel(timer: u32);
+    }
+
+    #[link(wasm_import_module = "ig:gadget/containers@0.1.0")]
+    unsafe extern "C" {
+        #[link_name = "of-records"]
+        fn containers_of_records(offsets: *const u32, length: usize, answer: *mut List);
+        #[link_name = "by-cgroup"]
+        fn containers_by_cgroup(cgroups: *const u64, length: usize, answer: *mut List);
+        #[link_name = "by-mount-namespace"]
+        fn containers_by_mount_namespace(namespace: u64, at: u64) -> u32;
+        #[link_name = "by-id"]
+        fn containers_by_id(id: *const u8, length: usize) -> u32;
+        #[link_name = "field"]
+        fn containers_field(
+            owners: *const Owner,
+            owners_length: usize,
+            name: *const u8,
+            name_length: usize,
+            answer: *mut Answer,
+        );
     }
 
     /// A list or string that the host made with `cabi_realloc`.
@@ -161,6 +182,14 @@ mod canonical {
         /// The start of the list, or the length of the reason.
         start: usize,
         length: usize,
+    }
+
+    /// An `option<string>`: 12 bytes, aligned to 4.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct OptionalText {
+        some: u8,
+        text: List,
     }
 
     const ZERO_LIST: List = List {
@@ -358,6 +387,65 @@ mod canonical {
         unsafe { timers_cancel(timer) }
     }
 
+    /// The owners of records of the span that is being processed.
+    #[must_use]
+    pub fn owners_of_records(offsets: &[u32]) -> Vec<Owner> {
+        let mut answer = ZERO_LIST;
+        // SAFETY: pointer and length are of a live slice; the host fills in a list of u32, which is what an Owner is.
+        unsafe {
+            containers_of_records(offsets.as_ptr(), offsets.len(), &raw mut answer);
+            answer.take()
+        }
+    }
+
+    /// The owners of cgroups.
+    #[must_use]
+    pub fn owners_by_cgroup(cgroups: &[u64]) -> Vec<Owner> {
+        let mut answer = ZERO_LIST;
+        // SAFETY: as above.
+        unsafe {
+            containers_by_cgroup(cgroups.as_ptr(), cgroups.len(), &raw mut answer);
+            answer.take()
+        }
+    }
+
+    /// The owner of a mount namespace at a time.
+    #[must_use]
+    pub fn owner_by_mount_namespace(namespace: u64, at: u64) -> Owner {
+        // SAFETY: numbers only.
+        Owner::from_raw(unsafe { containers_by_mount_namespace(namespace, at) })
+    }
+
+    /// The container with an id.
+    #[must_use]
+    pub fn owner_by_id(id: &str) -> Owner {
+        // SAFETY: pointer and length are of a live str.
+        Owner::from_raw(unsafe { containers_by_id(id.as_ptr(), id.len()) })
+    }
+
+    /// A field of owners.
+    ///
+    /// # Errors
+    ///
+    /// The host's reason.
+    pub fn owner_fields(owners: &[Owner], name: &str) -> Result<Vec<Option<String>>, String> {
+        let mut answer = ZERO_ANSWER;
+        // SAFETY: pointers and lengths are of live slices; the host fills in the answer, and a success holds a list of
+        // options, each of which has a text of its own where its discriminant says so.
+        unsafe {
+            containers_field(
+                owners.as_ptr(),
+                owners.len(),
+                name.as_ptr(),
+                name.len(),
+                &raw mut answer,
+            );
+            let texts: Vec<OptionalText> = answer.check()?.value.take();
+            let text = |text: OptionalText| (text.some != 0).then(|| text.text.text());
+            Ok(texts.into_iter().map(text).collect())
+        }
+    }
+
     /// What `export!` makes the component's exports of.
     pub mod exports {
         use crate::verdict::Verdict;
@@ -424,6 +512,17 @@ mod canonical {
         #[must_use]
         pub unsafe fn span(start: *mut u8, length: usize) -> Vec<u8> {
             // SAFETY: the host asked `realloc` for exactly `length` bytes and filled them.
+            unsafe { super::List { start, length }.take() }
+        }
+
+        /// Takes the owners of a call of `container-watcher`, which the host made with [`realloc`].
+        ///
+        /// # Safety
+        ///
+        /// Only for the arguments of a call by the host, once.
+        #[must_use]
+        pub unsafe fn owners(start: *mut u8, length: usize) -> Vec<crate::containers::Owner> {
+            // SAFETY: the host asked `realloc` for exactly `length` u32 and filled them.
             unsafe { super::List { start, length }.take() }
         }
 

@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod column;
+pub mod containers;
 pub mod emit;
 pub mod host;
 pub mod log;

@@ -1,6 +1,7 @@
 //! The host's stand-in where the guest is not WebAssembly: for tests of a gadget's logic, and for benches that run
 //! the same source natively. Its state is the thread's own.
 
+use crate::containers::Owner;
 use crate::emit::Emit;
 use crate::log::Level;
 use std::cell::RefCell;
@@ -55,6 +56,15 @@ struct State {
     log: Vec<(Level, String)>,
     now: u64,
     timers: u32,
+    owners: Owners,
+}
+
+#[derive(Default)]
+struct Owners {
+    of_records: BTreeMap<u32, Owner>,
+    of_cgroups: BTreeMap<u64, Owner>,
+    of_mount_namespaces: BTreeMap<u64, Owner>,
+    fields: BTreeMap<(Owner, String), String>,
 }
 
 thread_local! {
@@ -102,6 +112,29 @@ pub fn set_entry(grant: u16, key: &[u8], value: &[u8]) {
     });
 }
 
+/// Sets whose a record is, by its `record_origin()`.
+pub fn set_owner_of_record(origin: u32, owner: Owner) {
+    with(|state| state.owners.of_records.insert(origin, owner));
+}
+
+/// Sets whose a cgroup is.
+pub fn set_owner_of_cgroup(cgroup: u64, owner: Owner) {
+    with(|state| state.owners.of_cgroups.insert(cgroup, owner));
+}
+
+/// Sets whose a mount namespace is, at any time.
+pub fn set_owner_of_mount_namespace(namespace: u64, owner: Owner) {
+    with(|state| state.owners.of_mount_namespaces.insert(namespace, owner));
+}
+
+/// Sets a field of an owner, by its name in [`crate::containers::names`]. A container is found by its `container_id`.
+pub fn set_field(owner: Owner, name: &str, value: &str) {
+    with(|state| {
+        let key = (owner, name.to_owned());
+        state.owners.fields.insert(key, value.to_owned())
+    });
+}
+
 /// Sets both clocks, in nanoseconds.
 pub fn set_now(now: u64) {
     with(|state| state.now = now);
@@ -135,6 +168,7 @@ pub fn span<'a>(payloads: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 )]
 pub mod host {
     use super::{Emitted, Level, with};
+    use crate::containers::{CONTAINER_ID, Owner, names};
     use crate::emit::Emit;
 
     pub fn emit(emit: &Emit<'_>) -> Result<(), String> {
@@ -219,4 +253,48 @@ pub mod host {
     }
 
     pub fn timer_cancel(_timer: u32) {}
+
+    pub fn owners_of_records(offsets: &[u32]) -> Vec<Owner> {
+        let of = |state: &mut super::State, offset| {
+            let owner = state.owners.of_records.get(offset);
+            owner.copied().unwrap_or_default()
+        };
+        with(|state| offsets.iter().map(|offset| of(state, offset)).collect())
+    }
+
+    pub fn owners_by_cgroup(cgroups: &[u64]) -> Vec<Owner> {
+        let of = |state: &mut super::State, cgroup| {
+            let owner = state.owners.of_cgroups.get(cgroup);
+            owner.copied().unwrap_or_default()
+        };
+        with(|state| cgroups.iter().map(|cgroup| of(state, cgroup)).collect())
+    }
+
+    pub fn owner_by_mount_namespace(namespace: u64, _at: u64) -> Owner {
+        let owner = with(|state| state.owners.of_mount_namespaces.get(&namespace).copied());
+        owner.unwrap_or_default()
+    }
+
+    pub fn owner_by_id(id: &str) -> Owner {
+        with(|state| {
+            let mut found = state.owners.fields.iter().filter(|((_, name), whole)| {
+                name == CONTAINER_ID && (*whole == id || id.len() >= 12 && whole.starts_with(id))
+            });
+            match (found.next(), found.next()) {
+                (Some(((owner, _), _)), None) => *owner,
+                _ => Owner::UNKNOWN,
+            }
+        })
+    }
+
+    pub fn owner_fields(owners: &[Owner], name: &str) -> Result<Vec<Option<String>>, String> {
+        if !name.contains('.') && !names::ALL.contains(&name) {
+            return Err(format!("there is no field {name:?} of containers"));
+        }
+        let of = |state: &mut super::State, owner: &Owner| {
+            let key = (*owner, name.to_owned());
+            state.owners.fields.get(&key).cloned()
+        };
+        with(|state| Ok(owners.iter().map(|owner| of(state, owner)).collect()))
+    }
 }

@@ -122,9 +122,21 @@ fn everything_that_is_generated_works() {
     component.exports.sort();
     assert_eq!(
         component.exports,
-        ["ig:gadget/handler@0.1.0", "ig:gadget/ticker@0.1.0"]
+        [
+            "ig:gadget/container-watcher@0.1.0",
+            "ig:gadget/handler@0.1.0",
+            "ig:gadget/ticker@0.1.0"
+        ]
     );
-    for interface in ["tables", "log", "params", "clock", "maps", "timers"] {
+    for interface in [
+        "tables",
+        "log",
+        "params",
+        "clock",
+        "maps",
+        "timers",
+        "containers",
+    ] {
         let name = format!("ig:gadget/{interface}@0.1.0");
         assert!(
             component.imports.contains(&name),
@@ -141,7 +153,7 @@ fn everything_that_is_generated_works() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("8 passed"), "{text}");
+    assert!(text.contains("9 passed"), "{text}");
 }
 
 /// The folder of a C guest that uses all that is generated, over the same manifest and object as the one in Rust.
@@ -182,9 +194,21 @@ fn everything_that_is_generated_for_c_builds_the_same_anywhere() {
     component.exports.sort();
     assert_eq!(
         component.exports,
-        ["ig:gadget/handler@0.1.0", "ig:gadget/ticker@0.1.0"]
+        [
+            "ig:gadget/container-watcher@0.1.0",
+            "ig:gadget/handler@0.1.0",
+            "ig:gadget/ticker@0.1.0"
+        ]
     );
-    for interface in ["tables", "log", "params", "clock", "maps", "timers"] {
+    for interface in [
+        "tables",
+        "log",
+        "params",
+        "clock",
+        "maps",
+        "timers",
+        "containers",
+    ] {
         let name = format!("ig:gadget/{interface}@0.1.0");
         assert!(
             component.imports.contains(&name),

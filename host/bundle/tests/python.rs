@@ -55,13 +55,24 @@ fn everything_that_is_generated_works() {
     component.exports.sort();
     assert_eq!(
         component.exports,
-        ["ig:gadget/handler@0.1.0", "ig:gadget/ticker@0.1.0"]
+        [
+            "ig:gadget/container-watcher@0.1.0",
+            "ig:gadget/handler@0.1.0",
+            "ig:gadget/ticker@0.1.0"
+        ]
     );
     component.imports.sort();
     assert_eq!(
         component.imports,
         [
-            "clock", "log", "maps", "params", "tables", "timers", "types"
+            "clock",
+            "containers",
+            "log",
+            "maps",
+            "params",
+            "tables",
+            "timers",
+            "types"
         ]
         .map(|name| format!("ig:gadget/{name}@0.1.0")),
         "no WASI among them"
@@ -78,7 +89,7 @@ fn everything_that_is_generated_works() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("Ran 12 tests"), "{text}");
+    assert!(text.contains("Ran 13 tests"), "{text}");
 
     // What the interpreter finds wrong while it runs up to the first call.
     let guest = here.join("guest.py");

@@ -80,7 +80,7 @@ mod tests {
     /// The world of a gadget to which everything is granted.
     fn widest() -> (Resolve, WorldId) {
         let text = "name: all\nversion: 1.0.0\ntables:\n  - name: t\n    columns: [{name: a, type: u32}]\n\
-            params: [{name: p, type: bool}]\nmaps: [{map: m, access: [lookup]}]\nguest: {clock: true, timers: true}\n";
+            params: [{name: p, type: bool}]\nmaps: [{map: m, access: [lookup]}]\nguest: {clock: true, timers: true, watch: true}\n";
         let manifest = crate::Manifest::parse("gadget.yaml", text).unwrap();
         resolve(&generate::wit(&manifest)).unwrap()
     }
@@ -125,6 +125,13 @@ mod tests {
         let expected = [
             "clock.boot()I",
             "clock.wall()I",
+            "container-watcher.added(pl)",
+            "container-watcher.removed(pl)",
+            "containers.by-cgroup(plp)",
+            "containers.by-id(pl)i",
+            "containers.by-mount-namespace(II)i",
+            "containers.field(plplp)",
+            "containers.of-records(plp)",
             "handler.init()p",
             "handler.process(ipl)p",
             "handler.stop()",

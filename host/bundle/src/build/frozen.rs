@@ -13,7 +13,7 @@ use wit_parser::{Resolve, Type, TypeDefKind, WorldItem, WorldKey};
 const FROZEN: &str = include_str!("../../../../wit/frozen-0.1.txt");
 
 /// Interfaces that guests export.
-const EXPORTED: [&str; 2] = ["handler", "ticker"];
+const EXPORTED: [&str; 3] = ["handler", "ticker", "container-watcher"];
 
 /// A line for each type, function and item of the world `base`, with all that decides how it crosses the boundary.
 fn listing(wit: &[Generated]) -> BTreeSet<String> {

@@ -65,6 +65,10 @@ enum gadget_outcome gadget_on_plain(const struct plain *plain)
 	if (plain->value == 0xdead)
 		gadget_panic("%s 0x%x", "value", 0xdeadu);
 	plain_row(plain);
+	if (plain_address(plain).size == 3) {
+		totals_row();
+		totals_set_key(gadget_owner_of_record(plain));
+	}
 	return GADGET_ACCEPTED;
 }
 
@@ -114,6 +118,42 @@ static void numbers(void)
 	numbers_begin_row_item_more_item();
 	numbers_row();
 	numbers_set_row_item_key(gadget_string("a text that is longer than what is copied by words, which are 64 bytes"));
+}
+
+static void owned(gadget_owner owner, enum gadget_found found, struct gadget_bytes text)
+{
+	totals_row();
+	totals_set_key(owner);
+	if (found == GADGET_FOUND)
+		totals_set_total(text.size);
+}
+
+void gadget_added(const gadget_owner *owners, size_t count)
+{
+	struct gadget_bytes names[8], none = { NULL, 0 };
+	size_t at;
+
+	if (!gadget_owner_fields(owners, count, GADGET_CONTAINER, names))
+		gadget_error("no names");
+	for (at = 0; at < count; at++)
+		owned(owners[at], names[at].at ? GADGET_FOUND : GADGET_ABSENT, names[at]);
+	owned(gadget_owner_of_cgroup((uint64_t)1 << 40), GADGET_ABSENT, none);
+	owned(gadget_owner_of_mount_namespace(8, 9), GADGET_ABSENT, none);
+	owned(gadget_owner_of_id(gadget_string("0123456789ab")), GADGET_ABSENT, none);
+}
+
+void gadget_removed(const gadget_owner *owners, size_t count)
+{
+	struct gadget_bytes pod;
+	enum gadget_found found;
+	size_t at;
+
+	for (at = 0; at < count; at++) {
+		found = gadget_owner_field(owners[at], "k8s.podName", &pod);
+		owned(owners[at], found, pod);
+		if (gadget_owner_field(owners[at], "colour", &pod) == GADGET_FAILED)
+			gadget_warn("%.*s", (int)gadget_reason().size, (const char *)gadget_reason().at);
+	}
 }
 
 void gadget_tick(uint32_t which, uint32_t due)

@@ -13,6 +13,8 @@
 const struct gadget__started *gadget__init(void);
 const struct gadget__verdict *gadget__process(uint32_t source, const uint8_t *span, size_t size);
 void gadget__tick(uint32_t timer, uint32_t due);
+void gadget__added(const gadget_owner *owners, size_t count);
+void gadget__removed(const gadget_owner *owners, size_t count);
 void gadget__stop(void);
 void *gadget__cabi_realloc(void *old, size_t old_size, size_t align, size_t size);
 uint8_t *gadget__pages(size_t size);
@@ -181,6 +183,61 @@ void gadget__host_read_all(uint32_t grant, struct gadget__answer *answer)
 	memcpy(span + 8, host.maps[grant], host.sizes[grant]);
 	answer->list = host.refuse ? list(host.refuse, strlen(host.refuse)) :
 				     list(span, host.sizes[grant] ? 8 + host.sizes[grant] : 0);
+}
+
+/* The record at 16 is 2's, so are the mount namespace 8 and the container 0123456789ab; the cgroup 1 << 40 is 1's. */
+void gadget__host_of_records(const uint32_t *offsets, size_t count, struct gadget__list *answer)
+{
+	uint32_t owners[8];
+	size_t at;
+
+	for (at = 0; at < count; at++)
+		owners[at] = offsets[at] == 16 ? 2 : 0;
+	*answer = list(owners, count * 4);
+	answer->size = count;
+}
+
+void gadget__host_by_cgroup(const uint64_t *cgroups, size_t count, struct gadget__list *answer)
+{
+	uint32_t owners[8];
+	size_t at;
+
+	for (at = 0; at < count; at++)
+		owners[at] = cgroups[at] == (uint64_t)1 << 40;
+	*answer = list(owners, count * 4);
+	answer->size = count;
+}
+
+uint32_t gadget__host_by_mount_namespace(uint64_t mount_namespace, uint64_t at)
+{
+	return mount_namespace == 8 && at == 9 ? 2 : 0;
+}
+
+uint32_t gadget__host_by_id(const void *id, size_t size)
+{
+	return size == 12 && !memcmp(id, "0123456789ab", 12) ? 2 : 0;
+}
+
+/* 1 is the container web, 2 is in the pod pod. */
+void gadget__host_field(const uint32_t *owners, size_t count, const void *name, size_t size,
+			struct gadget__answer *answer)
+{
+	bool container = size == 9 && !memcmp(name, "container", 9), pod = size == 11 && !memcmp(name, "k8s.podName", 11);
+	struct gadget__field texts[8] = { { .some = false } };
+	size_t at;
+
+	*answer = (struct gadget__answer){ .failed = !container && !pod };
+	if (answer->failed) {
+		answer->list = list("no such field", 13);
+		return;
+	}
+	for (at = 0; at < count; at++) {
+		texts[at].some = owners[at] == (container ? 1 : 2);
+		if (texts[at].some)
+			texts[at].text = list(container ? "web" : "pod", 3);
+	}
+	answer->list = list(texts, count * sizeof(*texts));
+	answer->list.size = count;
 }
 
 /* A span in the making, one byte beside every alignment. */
@@ -414,6 +471,11 @@ int main(int count, char **arguments)
 	gadget__host_update(2, "\0\0\0\0\0\0\0", 8, (uint64_t[]){ 3, 4 }, 16, &answer);
 	gadget__tick(1, 2);
 	gadget__tick(99, 1);
+	gadget__added((uint32_t[]){ 1, 2 }, 2);
+	gadget__removed((uint32_t[]){ 2, 1 }, 2);
+	record(0, "\1\0\0\0", 4);
+	record(0, "\1\0\0\0\0\0", 7);
+	process(1);
 	gadget__stop();
 
 	host.refuse = "too much";

@@ -1,7 +1,10 @@
 """A guest that uses all that is generated."""
 
 from gadget import ACCEPTED, DROPPED, MALFORMED, Gadget, InitError, Outcome, Params, Tables
-from gadget import clock, log, maps, records, split, tables, timers
+from gadget import clock, containers, log, maps, records, split, tables, timers
+from gadget import HostError
+
+from typing import Sequence
 
 
 class Everything(Gadget):
@@ -42,6 +45,8 @@ class Everything(Gadget):
         if len(record.address) == 1:
             return MALFORMED
         tables.plain.row(record)
+        if len(record.address) == 3:
+            tables.totals.row(key=containers.of_record(record).number)
         return ACCEPTED
 
     def tick(self, timer: timers.Timer, due: int, tables: Tables) -> None:
@@ -56,6 +61,27 @@ class Everything(Gadget):
             pair = records.Pair.view_of(value)
             tables.totals.row(key=len(pair_key), total=None if pair is None else pair.first + pair.second)
         tables.totals.end_frame()
+
+    def added(self, owners: Sequence[containers.Owner], tables: Tables) -> None:
+        names = containers.fields(owners, containers.CONTAINER)
+        for owner, name in zip(owners, names):
+            tables.totals.row(key=owner.number, total=None if name is None else len(name))
+        asked = [
+            containers.by_cgroup(1 << 40),
+            containers.by_mount_namespace(8, 9),
+            containers.by_id("0123456789ab"),
+        ]
+        for owner in asked:
+            tables.totals.row(key=owner.number)
+
+    def removed(self, owners: Sequence[containers.Owner], tables: Tables) -> None:
+        for owner in owners:
+            pod = owner.field("k8s.podName")
+            tables.totals.row(key=owner.number, total=None if pod is None else len(pod))
+            try:
+                owner.field("colour")
+            except HostError as error:
+                log.warn(str(error))
 
     def stop(self, tables: Tables) -> None:
         self.stopped = True

@@ -130,6 +130,28 @@ class Tests(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "3 bytes where the map has 8"):
             maps.pairs.lookup(b"abc")
 
+    def test_containers_and_their_watcher(self) -> None:
+        testing.logged()
+        testing.set_owner_of_record(16, 2)
+        testing.set_owner_of_cgroup(1 << 40, 1)
+        testing.set_owner_of_mount_namespace(8, 2)
+        testing.set_field(1, gadget.containers.CONTAINER, "web")
+        testing.set_field(2, gadget.containers.CONTAINER_ID, "0123456789abcdef")
+        testing.set_field(2, "k8s.podName", "pod")
+        self.running.added([1, 2])
+        self.running.removed([2, 1])
+        self.running.process(1, testing.span([bytes(4), bytes(7)]))
+        columns = [(emit.columns[0][1], emit.columns[1][1]) for emit in testing.emitted() if emit.table == 2]
+        self.assertEqual(
+            columns,
+            [
+                (int32(1, 2, 1, 2, 2), struct.pack("<5Q", 3, 0, 0, 0, 0)),
+                (int32(2, 1), struct.pack("<2Q", 3, 0)),
+                (int32(2), struct.pack("<Q", 0)),
+            ],
+        )
+        self.assertEqual(testing.logged(), 2 * [("warn", "there is no field 'colour' of containers")])
+
     def test_parameters_and_messages(self) -> None:
         params = self.running.gadget.params
         self.assertEqual((params.lowest, params.level, params.verbose_log, params.rate), (-3, 1, True, 1.5))

@@ -1,5 +1,6 @@
 //! How every language's generated code gets its names.
 
+use crate::manifest::Manifest;
 use std::collections::BTreeSet;
 
 /// The name of a type or class: `gadget_process` becomes `GadgetProcess`. Where a digit would come first, or the language
@@ -17,6 +18,15 @@ pub(super) fn camel_case(name: &str, kept: &[&str]) -> String {
         Some(first) if first.is_ascii_digit() => format!("T{camel}"),
         Some(_) if !kept.contains(&camel.as_str()) => camel,
         _ => format!("Record{camel}"),
+    }
+}
+
+/// Methods of a gadget that are no source's, so that a source of this name has another: `tick_record`.
+pub(super) fn is_own_method(name: &str, manifest: &Manifest) -> bool {
+    match name {
+        "init" | "tick" | "stop" => true,
+        "added" | "removed" => manifest.guest.watch,
+        _ => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The world of one gadget, generated from its manifest: nothing is imported that was not granted.
 
 use crate::build::embedded;
-use crate::manifest::{Manifest, ParamTarget};
+use crate::manifest::Manifest;
 use std::fmt::Write as _;
 
 /// The version of the contract that this program carries, as in `package ig:gadget@0.1.0;`.
@@ -21,21 +21,15 @@ pub fn world(manifest: &Manifest) -> String {
     let version = contract_version();
     let mut text =
         format!("package local:gadget;\n\nworld gadget {{\n  include ig:gadget/base@{version};\n");
-    let to_guest = manifest
-        .params
-        .iter()
-        .any(|param| param.to == ParamTarget::Guest);
-    let imports = [
-        ("params", to_guest),
-        ("clock", manifest.guest.clock),
-        ("maps", !manifest.maps.is_empty()),
-        ("timers", manifest.guest.timers),
+    let base = ["tables", "log", "handler"];
+    let sides = [
+        ("import", manifest.world_imports()),
+        ("export", manifest.world_exports()),
     ];
-    for (interface, _) in imports.iter().filter(|(_, granted)| *granted) {
-        let _ = writeln!(text, "  import ig:gadget/{interface}@{version};");
-    }
-    if manifest.guest.timers {
-        let _ = writeln!(text, "  export ig:gadget/ticker@{version};");
+    for (side, interfaces) in sides {
+        for interface in interfaces.iter().filter(|name| !base.contains(name)) {
+            let _ = writeln!(text, "  {side} ig:gadget/{interface}@{version};");
+        }
     }
     text.push_str("}\n");
     text

@@ -1,6 +1,7 @@
 //! A guest that uses all that is generated.
 
-use gadget::{Chars, Gadget, Outcome, Params, Tables, clock, maps, records, tables, timers};
+use gadget::{Chars, Gadget, Outcome, Params, Tables};
+use gadget::{clock, containers, maps, records, tables, timers};
 use std::time::Duration;
 
 /// The guest.
@@ -71,6 +72,10 @@ impl Gadget for Everything {
             return Outcome::Malformed;
         }
         tables.plain.row(&record);
+        if record.address().len() == 3 {
+            let owner = containers::of_record(record.record_origin());
+            tables.totals.row().key(owner.number());
+        }
         Outcome::Accepted
     }
 
@@ -94,6 +99,33 @@ impl Gadget for Everything {
             let pair =
                 records::Pair::view_of(&value).map(|pair| pair.first() + u64::from(pair.second()));
             tables.totals.row().key(key.len() as u32).total(pair);
+        }
+    }
+
+    fn added(&mut self, owners: &[containers::Owner], tables: &mut Tables) {
+        let names = containers::fields(owners, containers::CONTAINER).unwrap_or_default();
+        for (owner, name) in owners.iter().zip(names) {
+            let length = name.map(|name| name.len() as u64);
+            tables.totals.row().key(owner.number()).total(length);
+        }
+        let asked = [
+            containers::by_cgroup(1 << 40),
+            containers::by_mount_namespace(8, 9),
+            containers::by_id("0123456789ab"),
+        ];
+        for owner in asked {
+            tables.totals.row().key(owner.number());
+        }
+    }
+
+    fn removed(&mut self, owners: &[containers::Owner], tables: &mut Tables) {
+        for owner in owners {
+            let pod = owner.field("k8s.podName").unwrap_or_default();
+            let length = pod.map(|pod| pod.len() as u64);
+            tables.totals.row().key(owner.number()).total(length);
+            if let Err(reason) = owner.field("colour") {
+                gadget::warn!("{reason}");
+            }
         }
     }
 
@@ -359,6 +391,49 @@ mod tests {
             Ok(Some(-1))
         );
         assert_eq!(maps::Counts::delete(6), Ok(false));
+    }
+
+    #[test]
+    fn containers_and_their_watcher() {
+        use gadget::containers::Owner;
+        let mut running = start();
+        let _ = testing::logged();
+        let [one, two] = [1, 2].map(Owner::from_raw);
+        testing::set_owner_of_record(16, two);
+        testing::set_owner_of_cgroup(1 << 40, one);
+        testing::set_owner_of_mount_namespace(8, two);
+        testing::set_field(one, containers::CONTAINER, "web");
+        testing::set_field(two, containers::CONTAINER_ID, "0123456789abcdef");
+        testing::set_field(two, "k8s.podName", "pod");
+        running.added(&[one, two]);
+        running.removed(&[two, one]);
+        let span = testing::span([&[0; 4][..], &[0; 7]]);
+        let _ = running.process(1, &span);
+        let emitted = testing::emitted();
+        let columns: Vec<_> = emitted
+            .iter()
+            .filter(|emitted| emitted.table == 2)
+            .map(|emitted| {
+                let [keys, totals] = &emitted.columns[..] else {
+                    panic!("{emitted:?}")
+                };
+                (keys.1[1].clone(), totals.1[1].clone())
+            })
+            .collect();
+        let totals = |totals: &[u64]| -> Vec<u8> {
+            totals.iter().flat_map(|total| total.to_le_bytes()).collect()
+        };
+        assert_eq!(
+            columns,
+            [
+                (numbers([1, 2, 1, 2, 2]), totals(&[3, 0, 0, 0, 0])),
+                (numbers([2, 1]), totals(&[3, 0])),
+                (numbers([2]), totals(&[0])),
+            ]
+        );
+        let reason = "there is no field \"colour\" of containers".to_owned();
+        let told = (gadget::sdk::log::Level::Warn, reason);
+        assert_eq!(testing::logged(), [told.clone(), told]);
     }
 
     #[test]

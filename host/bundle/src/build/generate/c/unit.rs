@@ -32,6 +32,7 @@ pub(super) fn header(
         ("clock", manifest.guest.clock),
         ("maps", !manifest.maps.is_empty()),
         ("timers", manifest.guest.timers),
+        ("containers", manifest.guest.asks_about_containers()),
     ];
     for (file, _) in granted.iter().filter(|(_, granted)| *granted) {
         let _ = writeln!(includes, "#include \"sdk/{file}.h\"");
@@ -55,6 +56,20 @@ enum gadget_outcome {}(const struct {name} *record);
         "
 /* A timer is due. `due` is how many of its periods have passed since the last call: more than 1 when late. */
 void gadget_tick(uint32_t timer, uint32_t due);
+"
+    } else {
+        ""
+    };
+    let watcher = if manifest.guest.watch {
+        "
+/*
+ * These containers are there now: before the first record all that were there already, then each before its first
+ * record.
+ */
+void gadget_added(const gadget_owner *owners, size_t count);
+
+/* These containers are gone. Records of theirs may still come. May be left out. */
+__attribute__((weak)) void gadget_removed(const gadget_owner *owners, size_t count);
 "
     } else {
         ""
@@ -88,7 +103,7 @@ void gadget_tick(uint32_t timer, uint32_t due);
  * it. May be left out.
  */
 __attribute__((weak)) const char *gadget_init(void);
-{sources}{tick}
+{sources}{tick}{watcher}
 /* The last call, after the last record. May still add rows. May be left out. */
 __attribute__((weak)) void gadget_stop(void);
 
@@ -192,6 +207,30 @@ GADGET__EXPORT(\"ig:gadget/ticker@{version}#tick\") void gadget__tick(uint32_t t
     } else {
         String::new()
     };
+    let watcher = if manifest.guest.watch {
+        ["added", "removed"]
+            .map(|name| {
+                // The one may be left out.
+                let check = if name == "removed" {
+                    "if (gadget_removed)\n\t\t"
+                } else {
+                    ""
+                };
+                format!(
+                    "
+GADGET__EXPORT(\"ig:gadget/container-watcher@{version}#{name}\")
+void gadget__{name}(const gadget_owner *owners, size_t count)
+{{
+	{check}gadget_{name}(owners, count);
+	gadget__leave(gadget__tables, GADGET__TABLES);
+}}
+"
+                )
+            })
+            .concat()
+    } else {
+        String::new()
+    };
     let names = tables.names.iter().map(|name| format!("\t&{name},\n"));
     let includes = ["memory", "text", "params", "rows", "host", "calls"];
     let includes = includes.map(|file| format!("#include \"sdk/{file}.c\"\n"));
@@ -237,7 +276,7 @@ GADGET__EXPORT(\"ig:gadget/handler@{version}#stop\") void gadget__stop(void)
 		gadget_stop();
 	gadget__leave(gadget__tables, GADGET__TABLES);
 }}
-{tick}
+{tick}{watcher}
 /* The author's, behind everything that its macros could change. */
 #include \"guest.c\"
 ",

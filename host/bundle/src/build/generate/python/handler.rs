@@ -1,19 +1,16 @@
 //! The package's own module: the class that the author derives from, and what its component is made of.
 
 use super::names::{builtins, document, identifier, literal};
-use crate::build::generate::naming::upper_case;
+use crate::build::generate::naming::{is_own_method, upper_case};
 use crate::manifest::{Manifest, ParamTarget, ParamType};
 use std::fmt::Write as _;
-
-/// Methods of the class that a source's method must not be mistaken for.
-const METHODS: &[&str] = &["init", "tick", "stop"];
 
 /// The text of `gadget/__init__.py`. `views` gives for each source the type of its records.
 pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     let mut sources = String::new();
     let mut table = String::new();
     for (source, view) in manifest.sources.iter().zip(views) {
-        let method = if METHODS.contains(&source.name.as_str()) {
+        let method = if is_own_method(&source.name, manifest) {
             format!("{}_record", source.name)
         } else {
             identifier(&source.name)
@@ -39,6 +36,24 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     } else {
         ""
     };
+    let watcher = if manifest.guest.watch {
+        "
+    @abstractmethod
+    def added(self, owners: Sequence[containers.Owner], tables: Tables, /) -> None:
+        \"\"\"These containers are there now: before the first record all that were there already, then each before its
+        first record.\"\"\"
+
+    def removed(self, owners: Sequence[containers.Owner], tables: Tables, /) -> None:
+        \"\"\"These containers are gone. Records of theirs may still come.\"\"\"
+"
+    } else {
+        ""
+    };
+    let sequence = if manifest.guest.watch {
+        ", Sequence"
+    } else {
+        ""
+    };
     let mut exported = vec![
         "ACCEPTED",
         "DROPPED",
@@ -61,6 +76,9 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     }
     if manifest.guest.timers {
         sdk.push("timers");
+    }
+    if manifest.guest.asks_about_containers() {
+        sdk.push("containers");
     }
     sdk.sort_unstable();
     exported.extend(sdk.iter().filter(|name| **name != "log"));
@@ -90,7 +108,7 @@ from __future__ import annotations
 
 {builtins}from abc import ABC, abstractmethod
 from dataclasses import dataclass
-{timedelta}from typing import ClassVar
+{timedelta}from typing import ClassVar{sequence}
 
 from gadget_sdk import {sdk}
 from gadget_sdk import params as _params
@@ -110,7 +128,7 @@ class Gadget(ABC):
 
     def __init__(self, params: Params, /) -> None:
         \"\"\"Makes the gadget ready, before anything is watched. `InitError` ends the run with its text.\"\"\"
-{sources}{tick}
+{sources}{tick}{watcher}
     def stop(self, tables: Tables, /) -> None:
         \"\"\"The last call, after the last record. May still add rows.\"\"\"
 
@@ -127,18 +145,26 @@ SOURCES = ({table})
 
 /// The module that the component is made of.
 pub(super) fn entry(manifest: &Manifest) -> String {
-    let ticker = if manifest.guest.timers {
-        "from gadget_sdk.component import Handler, Ticker\n\n__all__ = [\"Handler\", \"Ticker\"]\n"
-    } else {
-        "from gadget_sdk.component import Handler\n\n__all__ = [\"Handler\"]\n"
-    };
+    let mut exports = vec!["Handler"];
+    if manifest.guest.timers {
+        exports.push("Ticker");
+    }
+    if manifest.guest.watch {
+        exports.push("ContainerWatcher");
+    }
+    let names: Vec<String> = exports.iter().map(|name| literal(name)).collect();
+    let exports = format!(
+        "from gadget_sdk.component import {}\n\n__all__ = [{}]\n",
+        exports.join(", "),
+        names.join(", ")
+    );
     format!(
         "\"\"\"What the component is made of.\"\"\"
 
 import gadget
 import guest
 from gadget_sdk import component
-{ticker}
+{exports}
 component.begin(gadget, guest)
 "
     )

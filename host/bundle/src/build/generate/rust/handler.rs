@@ -2,12 +2,9 @@
 
 use super::names::{document, identifier};
 use crate::build::generate::contract_version;
-use crate::build::generate::naming::upper_case;
+use crate::build::generate::naming::{is_own_method, upper_case};
 use crate::manifest::{Manifest, ParamTarget, ParamType};
 use std::fmt::Write as _;
-
-/// Methods of the trait that a source's method must not be mistaken for.
-const METHODS: &[&str] = &["init", "tick", "stop"];
 
 /// The text of `lib.rs`. `views` gives for each source the type of its records.
 pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
@@ -19,7 +16,7 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     let mut sources = String::new();
     let mut calls = String::new();
     for (index, (source, view)) in manifest.sources.iter().zip(views).enumerate() {
-        let method = if METHODS.contains(&source.name.as_str()) {
+        let method = if is_own_method(&source.name, manifest) {
             format!("{}_record", source.name)
         } else {
             identifier(&source.name)
@@ -76,10 +73,18 @@ pub(super) fn text(manifest: &Manifest, views: &[String]) -> String {
     } else {
         ""
     };
+    let Watcher {
+        methods: watcher,
+        running: run_watcher,
+        exports: export_watcher,
+    } = watcher(manifest.guest.watch);
     let mut modules = "\n".to_owned();
     let mut uses = String::new();
     if manifest.guest.clock {
         uses.push_str("pub use gadget_sdk::clock;\n");
+    }
+    if manifest.guest.asks_about_containers() {
+        uses.push_str("pub use gadget_sdk::containers;\n");
     }
     if timers {
         uses.push_str("pub use gadget_sdk::timers;\n");
@@ -117,7 +122,7 @@ pub trait Gadget: Sized {{
     ///
     /// Ends the run; the user reads the reason.
     fn init(params: Params) -> Result<Self, String>;
-{sources}{tick}
+{sources}{tick}{watcher}
     /// The last call, after the last record. May still add rows.
     fn stop(&mut self, tables: &mut Tables) {{
         let _ = tables;
@@ -154,7 +159,7 @@ impl<G: Gadget> Running<G> {{
         self.tables.flush();
         verdict
     }}
-{run_tick}
+{run_tick}{run_watcher}
     /// Ends it.
     pub fn stop(&mut self) {{
         self.tables.begin();
@@ -205,7 +210,7 @@ macro_rules! export {{
             extern "C" fn export_stop() {{
                 with(|running| running.stop());
             }}
-{export_tick}
+{export_tick}{export_watcher}
             #[unsafe(export_name = "cabi_realloc")]
             unsafe extern "C" fn export_realloc(old: *mut u8, old_size: usize, align: usize, size: usize) -> *mut u8 {{
                 // SAFETY: the host keeps the canonical ABI's rules.
@@ -228,6 +233,63 @@ macro_rules! export {{
         name = manifest.name,
         params = params(manifest),
     )
+}
+
+/// What there is for containers that come and go.
+#[derive(Default)]
+struct Watcher {
+    /// Of the trait.
+    methods: &'static str,
+    /// Of `Running`.
+    running: &'static str,
+    exports: String,
+}
+
+fn watcher(granted: bool) -> Watcher {
+    if !granted {
+        return Watcher::default();
+    }
+    let exports = ["added", "removed"].map(|name| {
+        format!(
+            "
+            #[unsafe(export_name = \"ig:gadget/container-watcher@{version}#{name}\")]
+            unsafe extern \"C\" fn export_{name}(start: *mut u8, length: usize) {{
+                // SAFETY: the host's own arguments, taken once.
+                let owners = unsafe {{ $crate::sdk::host::exports::owners(start, length) }};
+                with(|running| running.{name}(&owners));
+            }}
+",
+            version = contract_version()
+        )
+    });
+    Watcher {
+        methods: "
+    /// These containers are there now: before the first record all that were there already, then each before its first
+    /// record.
+    fn added(&mut self, owners: &[containers::Owner], tables: &mut Tables);
+
+    /// These containers are gone. Records of theirs may still come.
+    fn removed(&mut self, owners: &[containers::Owner], tables: &mut Tables) {
+        let _ = (owners, tables);
+    }
+",
+        running: "
+    /// Tells it of containers that are there now.
+    pub fn added(&mut self, owners: &[containers::Owner]) {
+        self.tables.begin();
+        self.gadget.added(owners, &mut self.tables);
+        self.tables.flush();
+    }
+
+    /// Tells it of containers that are gone.
+    pub fn removed(&mut self, owners: &[containers::Owner]) {
+        self.tables.begin();
+        self.gadget.removed(owners, &mut self.tables);
+        self.tables.flush();
+    }
+",
+        exports: exports.concat(),
+    }
 }
 
 fn params(manifest: &Manifest) -> String {
