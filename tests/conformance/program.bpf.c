@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* conformance: every open of a path "case:LETTER[ARGUMENT]", numbered. The letter is what the guest is to do. */
+/*
+ * conformance: every open of a path "case:LETTER[ARGUMENT]", numbered, or "cont:LETTER[ARGUMENT]", with whose it is. The
+ * letter is what the guest is to do.
+ */
 #include <gadget/gadget.h>
 
 #define PREFIX "case:"
+#define OWNED_PREFIX "cont:"
 #define PREFIX_SIZE 5
 
 struct event {
@@ -13,6 +17,18 @@ struct event {
 
 GADGET_TRACER_MAP(events, 64 * 1024)
 GADGET_TRACER(cases, events, event)
+
+/* About containers. */
+struct owned {
+	gadget_timestamp time;
+	gadget_mntns_id mntns_id;
+	gadget_cgroup_id cgroup_id;
+	char letter;
+	char argument[39]; /* as above */
+};
+
+GADGET_TRACER_MAP(owned_events, 64 * 1024)
+GADGET_TRACER(owned, owned_events, owned)
 
 /* Records by their letter. */
 struct {
@@ -32,6 +48,20 @@ struct {
 
 static __u64 next;
 
+static __always_inline int owned(struct syscall_trace_enter *ctx, char letter, const char *path)
+{
+	struct owned event = { .letter = letter };
+	long length = bpf_probe_read_user_str(event.argument, sizeof(event.argument), path);
+
+	if (length < 1 || length > sizeof(event.argument))
+		return 0;
+	event.time = bpf_ktime_get_boot_ns();
+	event.mntns_id = gadget_get_mntns_id();
+	event.cgroup_id = bpf_get_current_cgroup_id();
+	gadget_output_buf(ctx, &owned_events, &event, offsetof(struct owned, argument) + length - 1);
+	return 0;
+}
+
 SEC("tracepoint/syscalls/sys_enter_openat")
 int conformance_open(struct syscall_trace_enter *ctx)
 {
@@ -45,7 +75,11 @@ int conformance_open(struct syscall_trace_enter *ctx)
 
 	if (gadget_should_discard_data_current())
 		return 0;
-	if (bpf_probe_read_user(prefix, sizeof(prefix), path) || bpf_strncmp(prefix, PREFIX_SIZE, PREFIX))
+	if (bpf_probe_read_user(prefix, sizeof(prefix), path))
+		return 0;
+	if (!bpf_strncmp(prefix, PREFIX_SIZE, OWNED_PREFIX))
+		return owned(ctx, prefix[PREFIX_SIZE], path + sizeof(prefix));
+	if (bpf_strncmp(prefix, PREFIX_SIZE, PREFIX))
 		return 0;
 	event.letter = prefix[PREFIX_SIZE];
 	length = bpf_probe_read_user_str(event.argument, sizeof(event.argument), path + sizeof(prefix));

@@ -16,6 +16,8 @@ struct Case {
     /// `NAME.igrec`.
     recording: &'static str,
     arguments: &'static [&'static str],
+    /// The source of its records.
+    source: &'static str,
     /// What became of the records.
     ledger: &'static str,
 }
@@ -25,6 +27,7 @@ const fn case(name: &'static str, ledger: &'static str) -> Case {
         name,
         recording: name,
         arguments: &[],
+        source: "cases",
         ledger,
     }
 }
@@ -35,10 +38,9 @@ const CASES: [Case; 17] = [
     case("nulls", "3 attempted = 3 accepted"),
     case("nested", "3 attempted = 3 accepted"),
     Case {
-        name: "wanted",
         recording: "nulls",
         arguments: &["--table", "types", "--fields", "sequence,i_8,words,place"],
-        ledger: "3 attempted = 3 accepted",
+        ..case("wanted", "3 attempted = 3 accepted")
     },
     case("drops", "6 attempted = 2 accepted + 4 dropped by the guest"),
     case("malformed", "6 attempted = 2 accepted + 4 malformed"),
@@ -51,6 +53,11 @@ const CASES: [Case; 17] = [
     case("params", "1 attempted = 1 accepted"),
     case("defaults", "1 attempted = 1 accepted"),
     case("frames", "3 attempted = 3 accepted"),
+    Case {
+        ledger: "19 attempted = 18 accepted + 1 LOST to a trap",
+        source: "owned",
+        ..case("containers", "")
+    },
     case("trap", "8 attempted = 6 accepted + 2 LOST to a trap"),
 ];
 
@@ -89,7 +96,7 @@ fn wrong(case: &Case, bundle: &Path) -> Option<String> {
     finished.expect_code(0);
     let expected = file(&format!("{}.expected.jsonl", case.name));
     let expected = std::fs::read_to_string(expected).expect("the expected rows");
-    let ledger = format!("records cases: {}", case.ledger);
+    let ledger = format!("records {}: {}", case.source, case.ledger);
     if finished.stdout != expected {
         Some(format!(
             "expected:\n{expected}came:\n{}{}",

@@ -10,6 +10,8 @@ static uint64_t seen;
 static struct gadget_bytes *kept;
 static size_t kept_count;
 static uint32_t once, every, ticks;
+static gadget_owner owners[8];
+static size_t owner_count;
 
 static void fact(const char *what, int64_t number)
 {
@@ -310,6 +312,112 @@ enum gadget_outcome gadget_on_cases(const struct event *event)
 	return GADGET_ACCEPTED;
 }
 
+/* An owner and the name of its container. */
+static void owner(const char *what, gadget_owner owner)
+{
+	struct gadget_bytes name;
+
+	switch (gadget_owner_field(owner, GADGET_CONTAINER, &name)) {
+	case GADGET_FOUND:
+		fact_text(what, name);
+		break;
+	case GADGET_ABSENT:
+		facts_row();
+		facts_set_what(gadget_string(what));
+		break;
+	default:
+		gadget_panic("no answer");
+	}
+	facts_set_number(owner);
+}
+
+static void field(gadget_owner owner, struct gadget_bytes name)
+{
+	struct gadget_bytes value;
+	char what[40];
+
+	gadget_format(what, sizeof(what), "%.*s", (int)name.size, (const char *)name.at);
+	switch (gadget_owner_field(owner, what, &value)) {
+	case GADGET_FOUND:
+		fact_text(what, value);
+		facts_set_number(owner);
+		break;
+	case GADGET_ABSENT:
+		fact(what, owner);
+		break;
+	default:
+		fact_text("no field", name);
+	}
+}
+
+/* Owners that are asked for at once. */
+static void several(const struct owned *record)
+{
+	uint64_t cgroups[] = { record->cgroup_id, record->cgroup_id + 1, 999 };
+	struct gadget_bytes images[3];
+	gadget_owner found[3];
+	size_t at;
+
+	gadget_owners_of_cgroups(cgroups, 3, found);
+	if (!gadget_owner_fields(found, 3, GADGET_IMAGE, images))
+		gadget_panic("no answer");
+	for (at = 0; at < 3; at++) {
+		fact("image", found[at]);
+		if (images[at].at)
+			facts_set_text(images[at]);
+	}
+}
+
+enum gadget_outcome gadget_on_owned(const struct owned *record)
+{
+	struct gadget_bytes argument = owned_argument(record);
+
+	switch (record->letter) {
+	case 'r':
+		owner("record", gadget_owner_of_record(record));
+		break;
+	case 'g':
+		owner("cgroup", gadget_owner_of_cgroup(record->cgroup_id));
+		break;
+	case 'm':
+		owner("mount namespace", gadget_owner_of_mount_namespace(record->mntns_id, record->time));
+		break;
+	case 'i':
+		owner("id", gadget_owner_of_id(argument));
+		break;
+	case 'f':
+		field(gadget_owner_of_record(record), argument);
+		break;
+	case 's':
+		several(record);
+		break;
+	case 'k':
+		owners[owner_count++ % 8] = gadget_owner_of_record(record);
+		break;
+	case 'b':
+		gadget_panic("the case b");
+	default:
+		return GADGET_MALFORMED;
+	}
+	return GADGET_ACCEPTED;
+}
+
+void gadget_added(const gadget_owner *of, size_t count)
+{
+	size_t at;
+
+	for (at = 0; at < count; at++)
+		owner("added", of[at]);
+}
+
+void gadget_removed(const gadget_owner *of, size_t count)
+{
+	size_t at;
+
+	for (at = 0; at < count; at++)
+		owner("removed", of[at]);
+}
+
 void gadget_tick(uint32_t timer, uint32_t due)
 {
 	if (timer == once) {
@@ -326,6 +434,10 @@ void gadget_tick(uint32_t timer, uint32_t due)
 
 void gadget_stop(void)
 {
+	size_t at;
+
+	for (at = 0; at < owner_count; at++)
+		owner("kept", owners[at]);
 	give_up_kept();
 	totals_row();
 	totals_set_records(seen);

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Optional, Union
+from typing import Optional, Sequence, Union
 
-from gadget import ACCEPTED, DROPPED, MALFORMED, Gadget, Outcome, Params, Tables
-from gadget import clock, maps, records, tables, timers
+from gadget import ACCEPTED, DROPPED, MALFORMED, Gadget, HostError, Outcome, Params, Tables
+from gadget import clock, containers, maps, records, tables, timers
 
 OURS = 9999
 """A key that the eBPF side does not use."""
@@ -139,6 +139,19 @@ def all_params(params: Params, to: Tables) -> None:
     fact(to, "wait", round(params.wait.total_seconds() * 1e6))
 
 
+def owner(to: Tables, what: str, owner: containers.Owner) -> None:
+    """An owner and the name of its container."""
+    fact(to, what, owner.number, owner.field(containers.CONTAINER))
+
+
+def several(record: records.Owned, to: Tables) -> None:
+    """Owners that are asked for at once."""
+    cgroup = record.cgroup_id
+    owners = containers.by_cgroups([cgroup, cgroup + 1, 999])
+    for owner, image in zip(owners, containers.fields(owners, containers.IMAGE)):
+        fact(to, "image", owner.number, image)
+
+
 class Conformance(Gadget):
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -147,6 +160,7 @@ class Conformance(Gadget):
         self.once: Optional[timers.Timer] = None
         self.every: Optional[timers.Timer] = None
         self.ticks = 0
+        self.owners: list[containers.Owner] = []
 
     def cases(self, record: records.Event, to: Tables) -> Outcome:
         argument = record.argument_array
@@ -205,7 +219,44 @@ class Conformance(Gadget):
         else:
             fact(to, "cancelled", due)
 
+    def owned(self, record: records.Owned, to: Tables) -> Outcome:
+        argument = record.argument_array
+        letter = chr(record.letter)
+        if letter == "r":
+            owner(to, "record", containers.of_record(record))
+        elif letter == "g":
+            owner(to, "cgroup", containers.by_cgroup(record.cgroup_id))
+        elif letter == "m":
+            owner(to, "mount namespace", containers.by_mount_namespace(record.mntns_id, record.time))
+        elif letter == "i":
+            owner(to, "id", containers.by_id(argument.decode()))
+        elif letter == "f":
+            of_record = containers.of_record(record)
+            try:
+                fact(to, argument.decode(), of_record.number, of_record.field(argument.decode()))
+            except HostError:
+                fact(to, "no field", text=argument)
+        elif letter == "s":
+            several(record, to)
+        elif letter == "k":
+            self.owners.append(containers.of_record(record))
+        elif letter == "b":
+            raise RuntimeError("the case b")
+        else:
+            return MALFORMED
+        return ACCEPTED
+
+    def added(self, owners: Sequence[containers.Owner], to: Tables) -> None:
+        for it in owners:
+            owner(to, "added", it)
+
+    def removed(self, owners: Sequence[containers.Owner], to: Tables) -> None:
+        for it in owners:
+            owner(to, "removed", it)
+
     def stop(self, to: Tables) -> None:
+        for it in self.owners:
+            owner(to, "kept", it)
         self.give_up_kept(to)
         to.totals.row(records=self.seen)
 

@@ -4,6 +4,8 @@ mod asked;
 pub(crate) mod eras;
 mod field;
 mod recorded;
+#[cfg(test)]
+mod suite;
 
 pub(crate) use asked::AskedOwners;
 pub(crate) use field::Field;

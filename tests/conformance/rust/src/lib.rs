@@ -1,6 +1,8 @@
 //! The guest of the conformance suite. The guests in other languages do the same.
 
-use gadget::{Gadget, Nullable, Outcome, Params, Tables, clock, maps, records, tables, timers};
+use gadget::{
+    Gadget, Nullable, Outcome, Params, Tables, clock, containers, maps, records, tables, timers,
+};
 use std::time::Duration;
 
 struct Conformance {
@@ -10,6 +12,7 @@ struct Conformance {
     once: Option<timers::Timer>,
     every: Option<timers::Timer>,
     ticks: u32,
+    owners: Vec<containers::Owner>,
 }
 
 /// A key that the eBPF side does not use.
@@ -173,6 +176,24 @@ fn all_params(params: &Params, tables: &mut Tables) {
     fact(tables, "wait", params.wait.as_micros() as i64, None);
 }
 
+/// An owner and the name of its container.
+fn owner(tables: &mut Tables, what: &str, owner: containers::Owner) {
+    let name = owner.field(containers::CONTAINER).expect("a field");
+    let name = name.as_ref().map(|name| name.as_bytes());
+    fact(tables, what, i64::from(owner.number()), name);
+}
+
+/// Owners that are asked for at once.
+fn several(record: &records::Owned<'_>, tables: &mut Tables) {
+    let cgroup = record.cgroup_id();
+    let owners = containers::by_cgroups(&[cgroup, cgroup + 1, 999]);
+    let images = containers::fields(&owners, containers::IMAGE).expect("a field");
+    for (owner, image) in owners.iter().zip(&images) {
+        let image = image.as_ref().map(|image| image.as_bytes());
+        fact(tables, "image", i64::from(owner.number()), image);
+    }
+}
+
 impl Gadget for Conformance {
     fn init(params: Params) -> Result<Self, String> {
         Ok(Self {
@@ -182,6 +203,7 @@ impl Gadget for Conformance {
             once: None,
             every: None,
             ticks: 0,
+            owners: Vec::new(),
         })
     }
 
@@ -245,7 +267,49 @@ impl Gadget for Conformance {
         }
     }
 
+    fn owned(&mut self, record: records::Owned<'_>, tables: &mut Tables) -> Outcome {
+        let argument = record.argument().array();
+        let text = || std::str::from_utf8(argument).expect("text");
+        let of_record = || containers::of_record(record.record_origin());
+        match record.letter() {
+            b'r' => owner(tables, "record", of_record()),
+            b'g' => owner(tables, "cgroup", containers::by_cgroup(record.cgroup_id())),
+            b'm' => {
+                let found = containers::by_mount_namespace(record.mntns_id(), record.time());
+                owner(tables, "mount namespace", found);
+            }
+            b'i' => owner(tables, "id", containers::by_id(text())),
+            b'f' => match of_record().field(text()) {
+                Ok(value) => {
+                    let value = value.as_ref().map(|value| value.as_bytes());
+                    fact(tables, text(), i64::from(of_record().number()), value);
+                }
+                Err(_) => fact(tables, "no field", None, Some(argument)),
+            },
+            b's' => several(&record, tables),
+            b'k' => self.owners.push(of_record()),
+            b'b' => panic!("the case b"),
+            _ => return Outcome::Malformed,
+        }
+        Outcome::Accepted
+    }
+
+    fn added(&mut self, owners: &[containers::Owner], tables: &mut Tables) {
+        for it in owners {
+            owner(tables, "added", *it);
+        }
+    }
+
+    fn removed(&mut self, owners: &[containers::Owner], tables: &mut Tables) {
+        for it in owners {
+            owner(tables, "removed", *it);
+        }
+    }
+
     fn stop(&mut self, tables: &mut Tables) {
+        for it in std::mem::take(&mut self.owners) {
+            owner(tables, "kept", it);
+        }
         for text in self.kept.drain(..) {
             fact(tables, "kept", None, Some(&text));
         }
