@@ -1,42 +1,428 @@
-//! What the runtimes' APIs say: none is asked yet.
+//! The runtimes' APIs, read-only: what they say of their containers, as they say it.
+//!
+//! One thread with one executor talks to all of them. Each socket has a session of its own: it subscribes to events,
+//! lists, asks for details, and follows the events; when anything fails it waits a little and starts anew with a full
+//! list. A socket that does not answer holds up no other, and none of this is ever waited for by a record.
 
+mod containerd;
+mod cri;
+mod docker;
+mod line;
+mod podman;
+mod time;
+
+use crate::Options;
 use crate::owner::{Facts, Runtime};
-use std::time::Duration;
+use cri::Cri;
+use line::{Failure, Grpc, MOST_CONTAINERS, Session};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::LocalSet;
+
+/// The shortest and the longest time between two looks at a socket that is not there or failed.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// The most questions that wait. More are dropped: the runtimes' events bring the same.
+const MOST_QUESTIONS: usize = 1024;
+/// The most questions asked of one source at once.
+const AT_ONCE: usize = 8;
 
 /// What a runtime says.
-#[allow(dead_code, reason = "nobody says anything yet")]
 #[allow(clippy::large_enum_variant, reason = "boxed where it waits")]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// All containers that it has: what it does not name is removed.
+    /// All its containers: what it does not name any more is removed.
     Listed(Runtime, Vec<Facts>),
-    /// One container is new, or more is known of it.
+    /// All that it says of one container by now.
     Changed(Facts),
-    /// It has this container no more.
+    /// It has no container of this id any more.
     Removed(Runtime, String),
-    /// It does not answer any more, and why, in one line.
+    /// It does not answer; one line, why. Its containers are as they were.
     Lost(Runtime, String),
-    /// It answers.
+    /// It answers, for the first time or again. Its list follows.
     Found(Runtime),
 }
 
-/// The connections to the runtimes.
+/// The thread that talks to the runtimes; ends when dropped.
 #[derive(Debug)]
-pub(crate) struct Runtimes;
+pub(crate) struct Runtimes {
+    questions: Option<mpsc::Sender<Question>>,
+    settled: Arc<Settled>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone, Debug)]
+struct Question {
+    runtime: Runtime,
+    id: String,
+    namespace: Option<String>,
+}
+
+/// How many sources have neither answered nor failed yet.
+#[derive(Debug)]
+struct Settled {
+    open: Mutex<usize>,
+    changed: Condvar,
+}
 
 impl Runtimes {
+    /// Starts to talk to the runtimes. What they say is told on a thread of its own, which `tell` should not hold up.
+    ///
+    /// # Errors
+    ///
+    /// No thread, or no descriptors for its executor.
     pub(crate) fn start(
-        _options: &crate::Options,
-        _tell: Box<dyn Fn(Said) + Send + Sync>,
-    ) -> std::io::Result<Self> {
-        Ok(Self)
+        options: &Options,
+        tell: Box<dyn Fn(Said) + Send + Sync>,
+    ) -> io::Result<Self> {
+        let sockets = sockets(options);
+        let executor = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let settled = Arc::new(Settled {
+            open: Mutex::new(sockets.len()),
+            changed: Condvar::new(),
+        });
+        let (questions, inbox) = mpsc::channel(MOST_QUESTIONS);
+        let theirs = Arc::clone(&settled);
+        let thread = std::thread::Builder::new()
+            .name("ig-runtimes".to_owned())
+            .spawn(move || {
+                let tasks = LocalSet::new();
+                tasks.block_on(&executor, watch(sockets, tell, theirs, inbox));
+            })?;
+        Ok(Self {
+            questions: Some(questions),
+            settled,
+            thread: Some(thread),
+        })
     }
 
-    /// Asks for what the disk does not know of a container; what comes of it is told.
-    pub(crate) fn ask(&self, _runtime: Runtime, _id: &str, _namespace: Option<&str>) {}
+    /// Asks for a container that is new, by the call that answers at once. What is found is told as a change.
+    pub(crate) fn ask(&self, runtime: Runtime, id: &str, namespace: Option<&str>) {
+        if let Some(questions) = &self.questions {
+            let question = Question {
+                runtime,
+                id: id.to_owned(),
+                namespace: namespace.map(str::to_owned),
+            };
+            // Full: the events bring it.
+            questions.try_send(question).ok();
+        }
+    }
 
-    /// Waits until every runtime whose socket is there has given its first list or failed.
-    pub(crate) fn ready(&self, _timeout: Duration) -> bool {
+    /// Waits until every socket that is there has answered its first list, or failed; says whether they have.
+    pub(crate) fn ready(&self, timeout: Duration) -> bool {
+        let end = Instant::now() + timeout;
+        let lock = |error| PoisonError::into_inner(error);
+        let mut open = self
+            .settled
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        while *open > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.settled.changed.wait_timeout(open, left);
+            open = waited.unwrap_or_else(lock).0;
+        }
         true
     }
+}
+
+impl Drop for Runtimes {
+    fn drop(&mut self) {
+        // The thread ends when nobody can ask any more.
+        self.questions = None;
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// Where which runtime may listen.
+fn sockets(options: &Options) -> Vec<(Runtime, PathBuf)> {
+    let usual = |runtime, own: &Option<PathBuf>, usual: &[&str]| -> Vec<(Runtime, PathBuf)> {
+        match own {
+            Some(path) => vec![(runtime, path.clone())],
+            None => usual
+                .iter()
+                .map(|path| (runtime, options.host_root.join(path)))
+                .collect(),
+        }
+    };
+    let given = &options.sockets;
+    // Relative to the host's root. `/run` and not `/var/run`: that is a link, which from elsewhere leads elsewhere.
+    let mut all = usual(Runtime::Docker, &given.docker, &["run/docker.sock"]);
+    all.extend(usual(
+        Runtime::Containerd,
+        &given.containerd,
+        &[
+            "run/containerd/containerd.sock",
+            "run/k3s/containerd/containerd.sock",
+        ],
+    ));
+    all.extend(usual(Runtime::Crio, &given.crio, &["run/crio/crio.sock"]));
+    all.extend(usual(
+        Runtime::Podman,
+        &given.podman,
+        &["run/podman/podman.sock"],
+    ));
+    all.retain(|(runtime, _)| options.runtimes.contains(runtime));
+    all
+}
+
+/// The thread: until nobody can ask any more.
+async fn watch(
+    sockets: Vec<(Runtime, PathBuf)>,
+    tell: Box<dyn Fn(Said) + Send + Sync>,
+    settled: Arc<Settled>,
+    mut inbox: mpsc::Receiver<Question>,
+) {
+    let shelf = Rc::new(Shelf {
+        tell,
+        settled,
+        known: RefCell::default(),
+    });
+    let sources: Vec<Rc<Source>> = sockets
+        .into_iter()
+        .enumerate()
+        .map(|(place, (runtime, path))| {
+            Rc::new(Source {
+                runtime,
+                place,
+                path,
+                shelf: Rc::clone(&shelf),
+                at_once: Semaphore::new(AT_ONCE),
+                settled: Cell::new(false),
+                answers: Cell::new(false),
+                line: RefCell::new(None),
+            })
+        })
+        .collect();
+    for source in &sources {
+        tokio::task::spawn_local(Rc::clone(source).keep());
+    }
+    while let Some(question) = inbox.recv().await {
+        for source in sources.iter().filter(|s| s.runtime == question.runtime) {
+            // One that does not answer, or not yet, lists all when it does.
+            if source.answers.get() {
+                tokio::task::spawn_local(Rc::clone(source).answer(question.clone()));
+            }
+        }
+    }
+}
+
+/// What all sources said, and whom to tell.
+struct Shelf {
+    tell: Box<dyn Fn(Said) + Send + Sync>,
+    settled: Arc<Settled>,
+    /// By source, then by id.
+    known: RefCell<BTreeMap<(Runtime, usize), BTreeMap<String, Facts>>>,
+}
+
+/// What a question needs of a session of gRPC.
+#[derive(Clone)]
+struct Line {
+    grpc: Grpc,
+    cri: Rc<Cri>,
+}
+
+/// One socket.
+struct Source {
+    runtime: Runtime,
+    place: usize,
+    path: PathBuf,
+    shelf: Rc<Shelf>,
+    at_once: Semaphore,
+    settled: Cell<bool>,
+    answers: Cell<bool>,
+    /// What a question needs of the session that goes on.
+    line: RefCell<Option<Line>>,
+}
+
+impl Source {
+    /// Follows the runtime for as long as the executor runs.
+    async fn keep(self: Rc<Self>) {
+        let mut pause = RETRY.0;
+        let mut told = false;
+        loop {
+            if !exists(&self.path) {
+                self.settle();
+                // It was there: somebody ended it in order.
+                if self.answers.take() {
+                    self.tell(Said::Lost(self.runtime, "its socket is gone".to_owned()));
+                }
+                told = false;
+            } else {
+                let Err(failure) = self.session().await;
+                self.line.take();
+                let answered = self.answers.take();
+                if answered {
+                    pause = RETRY.0;
+                }
+                if answered || !told {
+                    let why = format!("{}: {}", self.path.display(), failure.0);
+                    self.tell(Said::Lost(self.runtime, Failure::new(why).0));
+                    told = true;
+                }
+                self.settle();
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY.1);
+        }
+    }
+
+    async fn session(self: &Rc<Self>) -> Session {
+        match self.runtime {
+            Runtime::Docker => docker::session(self).await,
+            Runtime::Containerd => containerd::session(self).await,
+            Runtime::Crio => cri::session(self).await,
+            Runtime::Podman => podman::session(self).await,
+            Runtime::Runc | Runtime::Crun => Err(Failure::new("it has no API")),
+        }
+    }
+
+    async fn answer(self: Rc<Self>, question: Question) {
+        let Ok(_turn) = self.at_once.acquire().await else {
+            return;
+        };
+        let Question { id, namespace, .. } = question;
+        // What fails here is found by the session as well, which says so.
+        let _: Result<(), Failure> = match self.runtime {
+            Runtime::Docker => docker::look_up(&self, &id).await,
+            Runtime::Containerd => containerd::look_up(&self, &id, namespace.as_deref()).await,
+            Runtime::Crio => cri::look_up(&self, &id).await,
+            Runtime::Podman => podman::look_up(&self, &id).await,
+            Runtime::Runc | Runtime::Crun => Ok(()),
+        };
+    }
+
+    fn tell(&self, said: Said) {
+        (self.shelf.tell)(said);
+    }
+
+    /// It has answered, or failed, or isn't there: nobody waits for it any more.
+    fn settle(&self) {
+        if !self.settled.replace(true) {
+            let settled = &self.shelf.settled;
+            let mut open = settled.open.lock().unwrap_or_else(PoisonError::into_inner);
+            *open = open.saturating_sub(1);
+            settled.changed.notify_all();
+        }
+    }
+
+    /// All containers of this source.
+    fn listed(&self, all: impl IntoIterator<Item = Facts>) {
+        let mut listed: BTreeMap<String, Facts> = BTreeMap::new();
+        for mut facts in all.into_iter().take(MOST_CONTAINERS) {
+            facts.bound();
+            facts.runtime = Some(self.runtime);
+            listed.insert(facts.id.clone(), facts);
+        }
+        let mut known = self.shelf.known.borrow_mut();
+        let own = known.entry((self.runtime, self.place)).or_default();
+        for (id, facts) in &mut listed {
+            // Details that a list does not have were asked for before; only the process may be another now.
+            if let Some(mut before) = own.remove(id) {
+                before.pid = None;
+                before.learn(std::mem::take(facts));
+                *facts = before;
+            }
+        }
+        *own = listed;
+        let same = known
+            .iter()
+            .filter(|((runtime, _), _)| *runtime == self.runtime);
+        let union = same
+            .flat_map(|(_, facts)| facts.values().cloned())
+            .collect();
+        drop(known);
+        if !self.answers.replace(true) {
+            self.tell(Said::Found(self.runtime));
+        }
+        self.tell(Said::Listed(self.runtime, union));
+        self.settle();
+    }
+
+    /// Something is known of a container.
+    fn changed(&self, mut facts: Facts) {
+        if facts.id.is_empty() {
+            return;
+        }
+        facts.bound();
+        facts.runtime = Some(self.runtime);
+        let mut known = self.shelf.known.borrow_mut();
+        let own = known.entry((self.runtime, self.place)).or_default();
+        if own.len() >= MOST_CONTAINERS && !own.contains_key(&facts.id) {
+            return;
+        }
+        let before = own.entry(facts.id.clone()).or_default();
+        let mut now = before.clone();
+        now.learn(facts);
+        if now == *before {
+            return;
+        }
+        *before = now.clone();
+        drop(known);
+        self.tell(Said::Changed(now));
+    }
+
+    /// More is known of a container that was told before; another may have been removed since.
+    fn detailed(&self, facts: Facts) {
+        if self.with(&facts.id, |_| ()).is_some() {
+            self.changed(facts);
+        }
+    }
+
+    /// A container's process has ended; the container may go on with another.
+    fn stopped(&self, id: &str) {
+        self.with(id, |facts| facts.pid = None);
+    }
+
+    fn removed(&self, id: &str) {
+        let mut known = self.shelf.known.borrow_mut();
+        let own = known.entry((self.runtime, self.place)).or_default();
+        let there = own.remove(id).is_some();
+        drop(known);
+        if there {
+            self.tell(Said::Removed(self.runtime, id.to_owned()));
+        }
+    }
+
+    /// What is known of a container.
+    fn with<T>(&self, id: &str, f: impl FnOnce(&mut Facts) -> T) -> Option<T> {
+        let mut known = self.shelf.known.borrow_mut();
+        let own = known.get_mut(&(self.runtime, self.place))?;
+        own.get_mut(id).map(f)
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// `name@sha256:...` or `sha256:...` to its digest.
+fn digest(reference: &str) -> Option<String> {
+    let digest = reference.rsplit('@').next()?;
+    is_digest(digest).then(|| digest.to_owned())
+}
+
+fn is_digest(text: &str) -> bool {
+    let hex = |rest: &str| rest.len() == 64 && rest.bytes().all(|b| b.is_ascii_hexdigit());
+    text.strip_prefix("sha256:").is_some_and(hex)
+}
+
+/// Texts as they are told: an empty one is none.
+fn some(text: impl Into<String>) -> Option<String> {
+    Some(text.into()).filter(|text| !text.is_empty())
 }
