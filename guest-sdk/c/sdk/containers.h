@@ -9,13 +9,15 @@
 #include "maps.h"
 
 /*
- * An owner of records; 0: not known (yet). Valid as long as the gadget runs, also when the owner is gone.
+ * An owner of records; 0: not known (yet). It is never another's, and can be asked about for minutes after the owner is
+ * gone.
  */
 typedef uint32_t gadget_owner;
 
 /*
  * Names of fields; wit/containers.wit says what each is. Inspektor Gadget's (`k8s.podName`) will do as well.
  */
+#define GADGET_SCOPE "scope"
 #define GADGET_RUNTIME "runtime"
 #define GADGET_CONTAINER "container"
 #define GADGET_CONTAINER_ID "container_id"
@@ -23,16 +25,18 @@ typedef uint32_t gadget_owner;
 #define GADGET_IMAGE "image"
 #define GADGET_IMAGE_ID "image_id"
 #define GADGET_IMAGE_DIGEST "image_digest"
-#define GADGET_STARTED "started"
+#define GADGET_CONTAINER_STARTED "container_started"
 #define GADGET_LABELS "labels"
 #define GADGET_NAMESPACE "namespace"
 #define GADGET_POD "pod"
 #define GADGET_POD_UID "pod_uid"
 #define GADGET_POD_CONTAINER "pod_container"
 #define GADGET_POD_LABELS "pod_labels"
-#define GADGET_OWNER_KIND "owner_kind"
-#define GADGET_OWNER_NAME "owner_name"
+#define GADGET_POD_OWNER_KIND "pod_owner_kind"
+#define GADGET_POD_OWNER "pod_owner"
+#define GADGET_HOST_NETWORK "host_network"
 #define GADGET_UNIT "unit"
+#define GADGET_CGROUP_PATH "cgroup_path"
 
 /* The owner of a record that was handed to a `gadget_on_...` function, while that runs. */
 gadget_owner gadget_owner_of_record(const void *record);

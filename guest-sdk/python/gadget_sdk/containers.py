@@ -12,6 +12,8 @@ from typing import Iterable, Optional, Sequence
 from . import host
 from .record import Record
 
+SCOPE = "scope"
+"""What it is: ``container``, ``sandbox``, ``unit``, ``session`` or ``host``."""
 RUNTIME = "runtime"
 """The runtime: ``docker``, ``containerd``..."""
 CONTAINER = "container"
@@ -26,7 +28,7 @@ IMAGE_ID = "image_id"
 """The image's id."""
 IMAGE_DIGEST = "image_digest"
 """The image's digest."""
-STARTED = "started"
+CONTAINER_STARTED = "container_started"
 """When it was started: nanoseconds since 1970, in decimal."""
 LABELS = "labels"
 """Its labels: ``name=value`` with commas between, sorted."""
@@ -40,17 +42,21 @@ POD_CONTAINER = "pod_container"
 """The container's name in its pod."""
 POD_LABELS = "pod_labels"
 """The pod's labels, as ``LABELS``."""
-OWNER_KIND = "owner_kind"
+POD_OWNER_KIND = "pod_owner_kind"
 """What the pod belongs to: ``Deployment``, ``DaemonSet``..."""
-OWNER_NAME = "owner_name"
+POD_OWNER = "pod_owner"
 """The name of what the pod belongs to."""
+HOST_NETWORK = "host_network"
+"""Whether it shares the host's network: ``true`` or ``false``."""
 UNIT = "unit"
 """The systemd unit."""
+CGROUP_PATH = "cgroup_path"
+"""The path of its cgroup."""
 
 
 @dataclass(frozen=True, order=True)
 class Owner:
-    """An owner of records. Valid as long as the gadget runs, also when the owner is gone."""
+    """An owner of records. Its number is never another's, and can be asked about for minutes after the owner is gone."""
 
     number: int
     """What the host knows it by."""

@@ -38,8 +38,8 @@ class _State:
 
 
 _FIELDS = frozenset(
-    "runtime container container_id container_pid image image_id image_digest started labels namespace pod pod_uid "
-    "pod_container pod_labels owner_kind owner_name unit".split()
+    "scope runtime container container_id container_pid container_started image image_id image_digest labels namespace pod "
+    "pod_uid pod_container pod_labels pod_owner_kind pod_owner host_network unit cgroup_path".split()
 )
 
 _state = _State()

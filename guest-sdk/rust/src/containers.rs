@@ -5,6 +5,8 @@ use crate::host;
 
 /// Names of fields for [`Owner::field`]; `wit/containers.wit` says what each is.
 pub mod names {
+    /// What it is: `container`, `sandbox`, `unit`, `session` or `host`.
+    pub const SCOPE: &str = "scope";
     /// The runtime: `docker`, `containerd`...
     pub const RUNTIME: &str = "runtime";
     /// The container's name.
@@ -20,7 +22,7 @@ pub mod names {
     /// The image's digest.
     pub const IMAGE_DIGEST: &str = "image_digest";
     /// When it was started: nanoseconds since 1970, in decimal.
-    pub const STARTED: &str = "started";
+    pub const CONTAINER_STARTED: &str = "container_started";
     /// Its labels: `name=value` with commas between, sorted.
     pub const LABELS: &str = "labels";
     /// The pod's namespace.
@@ -34,14 +36,19 @@ pub mod names {
     /// The pod's labels, as [`LABELS`].
     pub const POD_LABELS: &str = "pod_labels";
     /// What the pod belongs to: `Deployment`, `DaemonSet`...
-    pub const OWNER_KIND: &str = "owner_kind";
+    pub const POD_OWNER_KIND: &str = "pod_owner_kind";
     /// The name of what the pod belongs to.
-    pub const OWNER_NAME: &str = "owner_name";
+    pub const POD_OWNER: &str = "pod_owner";
+    /// Whether it shares the host's network: `true` or `false`.
+    pub const HOST_NETWORK: &str = "host_network";
     /// The systemd unit.
     pub const UNIT: &str = "unit";
+    /// The path of its cgroup.
+    pub const CGROUP_PATH: &str = "cgroup_path";
 
     /// All of them.
-    pub const ALL: [&str; 17] = [
+    pub const ALL: [&str; 20] = [
+        SCOPE,
         RUNTIME,
         CONTAINER,
         CONTAINER_ID,
@@ -49,21 +56,23 @@ pub mod names {
         IMAGE,
         IMAGE_ID,
         IMAGE_DIGEST,
-        STARTED,
+        CONTAINER_STARTED,
         LABELS,
         NAMESPACE,
         POD,
         POD_UID,
         POD_CONTAINER,
         POD_LABELS,
-        OWNER_KIND,
-        OWNER_NAME,
+        POD_OWNER_KIND,
+        POD_OWNER,
+        HOST_NETWORK,
         UNIT,
+        CGROUP_PATH,
     ];
 }
 pub use names::*;
 
-/// An owner of records. Valid as long as the gadget runs, also when the owner is gone.
+/// An owner of records. Its number is never another's, and can be asked about for minutes after the owner is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Owner(u32);

@@ -5,7 +5,7 @@ use crate::command::{CommandError, Ended, Held, Running};
 use crate::guest::Say;
 use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, Summary};
 use crate::options::{RunError, RunOptions};
-use crate::owners::{NoOwners, Owners, TapedOwners};
+use crate::owners::{LiveOwners, NoOwners, Owners, TapedOwners};
 use crate::pipeline::{Now, Pipeline, TooManyTraps};
 use crate::plan::Plan;
 use crate::questions::KernelMaps;
@@ -161,7 +161,8 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
                     maps,
                     tap: tap.clone(),
                 }),
-                owners: owners(tap.clone()),
+                // Nobody finds out yet.
+                owners: owners(None, tap.clone()),
                 identities: identities(&sources),
                 debug: verbose,
             })
@@ -207,8 +208,11 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
 }
 
 /// Who knows whose records are. The answers are recorded where there is a recording.
-fn owners(tap: Option<Tap>) -> Box<dyn Owners> {
-    let owners = Box::new(NoOwners);
+fn owners(live: Option<LiveOwners>, tap: Option<Tap>) -> Box<dyn Owners> {
+    let owners: Box<dyn Owners> = match live {
+        Some(live) => Box::new(live),
+        None => Box::new(NoOwners),
+    };
     match tap {
         Some(tap) => Box::new(TapedOwners::new(owners, tap)),
         None => owners,

@@ -98,7 +98,7 @@ impl AskedOwners {
 
     /// A field of owners. The error is for the guest.
     pub fn fields(&mut self, owners: &[u32], name: &str) -> Result<Vec<Option<String>>, String> {
-        let Some(field) = Field::of(name) else {
+        let Some(field) = Field::of_name(name) else {
             let shown: String = name.chars().take(64).flat_map(char::escape_debug).collect();
             return Err(format!("this host knows no field {shown:?} of an owner"));
         };

@@ -2,13 +2,14 @@
 
 mod asked;
 pub(crate) mod eras;
-mod field;
+mod live;
 mod recorded;
 #[cfg(test)]
 mod suite;
 
 pub(crate) use asked::AskedOwners;
-pub(crate) use field::Field;
+pub(crate) use ig_containers::Field;
+pub(crate) use live::LiveOwners;
 pub(crate) use recorded::{RecordedOwners, TapedOwners};
 
 use crate::identity::Identity;
@@ -77,11 +78,12 @@ impl Owners for NoOwners {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// A cgroup's owner is its number doubled; namespaces are known at one time.
-    struct Some;
+    struct Known;
 
-    impl Owners for Some {
+    impl Owners for Known {
         fn by_cgroup(&mut self, cgroup: u64) -> u32 {
             if cgroup < 100 { cgroup as u32 * 2 } else { 0 }
         }
@@ -105,14 +107,59 @@ mod tests {
             time,
         };
         for (identity, owner) in [
-            (identity(7, 9, Option::Some(5)), 14),
-            (identity(100, 9, Option::Some(5)), 9),
+            (identity(7, 9, Some(5)), 14),
+            (identity(100, 9, Some(5)), 9),
             (identity(0, 9, None), 9),
-            (identity(0, 9, Option::Some(6)), 0),
+            (identity(0, 9, Some(6)), 0),
             (identity(100, 0, None), 0),
             (identity(0, 0, None), 0),
         ] {
-            assert_eq!(Some.by_identity(&identity, 5), owner, "{identity:?}");
+            assert_eq!(Known.by_identity(&identity, 5), owner, "{identity:?}");
+        }
+    }
+
+    /// The contract names them to authors, and the SDKs have a constant for each.
+    #[test]
+    fn the_contract_and_the_sdks_name_every_field() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
+        let names: BTreeSet<_> = Field::ALL.iter().map(|field| field.name()).collect();
+        let wit = read("wit/containers.wit");
+        let lines = wit
+            .lines()
+            .map(|line| line.trim().trim_start_matches('/').trim());
+        let wit = lines.collect::<Vec<_>>().join(" ");
+        for field in Field::ALL {
+            let name = match field.alias() {
+                Some(alias) => format!("`{}` (`{alias}`)", field.name()),
+                None => format!("`{}`", field.name()),
+            };
+            assert!(wit.contains(&name), "{name}");
+        }
+        // A line with a constant's name and its value.
+        for (path, before, between) in [
+            (
+                "guest-sdk/rust/src/containers.rs",
+                "pub const ",
+                ": &str = ",
+            ),
+            ("guest-sdk/python/gadget_sdk/containers.py", "", " = "),
+            ("guest-sdk/c/sdk/containers.h", "#define GADGET_", " "),
+        ] {
+            let text = read(path);
+            let constants: BTreeSet<_> = text
+                .lines()
+                .filter_map(|line| {
+                    let (name, value) = line
+                        .trim_start()
+                        .strip_prefix(before)?
+                        .split_once(between)?;
+                    let value = value.trim_end_matches(';');
+                    let value = value.strip_prefix('"')?.strip_suffix('"')?;
+                    (name == value.to_uppercase()).then_some(value)
+                })
+                .collect();
+            assert_eq!(constants, names, "{path}");
         }
     }
 }

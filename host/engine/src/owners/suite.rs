@@ -107,7 +107,7 @@ fn ask(owners: &mut dyn Owners, record: Owned<'_>) -> Vec<String> {
         _ => Vec::new(),
     };
     let field = match letter {
-        b'f' => Field::of(argument),
+        b'f' => Field::of_name(argument),
         b's' => Some(Field::Image),
         b'k' => None,
         _ => Some(Field::Container),
