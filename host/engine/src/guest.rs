@@ -1,6 +1,6 @@
 //! What a guest may ask of the host during one call, and what it emitted in it.
 
-use crate::owners::AskedOwners;
+use crate::owners::{AskedOwners, seen};
 use crate::questions::{Ask, Maps};
 use crate::timers::Timers;
 use arrow_array::ArrayRef;
@@ -351,7 +351,9 @@ impl Host for GuestHost {
     fn owners_by_cgroup(&mut self, cgroups: &[u64]) -> Vec<u32> {
         let owners = &mut self.owners.owners;
         let cgroups = cgroups.iter();
-        cgroups.map(|cgroup| owners.by_cgroup(*cgroup)).collect()
+        cgroups
+            .map(|cgroup| seen(owners.by_cgroup(*cgroup)))
+            .collect()
     }
 
     fn owner_by_mount_namespace(&mut self, namespace: u64, at: u64) -> u32 {

@@ -1,6 +1,6 @@
 //! What a guest asks about owners, checked: it may ask for those of the records of its call alone.
 
-use super::{Field, NoOwners, Owners};
+use super::{Field, NoOwners, Owners, seen};
 use crate::identity::RecordIdentity;
 use ig_records::span::Span;
 
@@ -89,7 +89,7 @@ impl AskedOwners {
             }
             let owner = identity.map_or(0, |identity| {
                 let payload = payload(&self.span, at);
-                self.owners.by_identity(&identity.read(payload), now)
+                seen(self.owners.by_identity(&identity.read(payload), now))
             });
             found.push(owner);
         }
@@ -129,6 +129,7 @@ fn payload(span: &[u8], at: usize) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PENDING;
     use super::*;
     use ig_object::btf::{Field as StructField, FieldType, Layout};
     use ig_records::span::{self, DISCARD};
@@ -139,7 +140,11 @@ mod tests {
 
     impl Owners for Fifty {
         fn by_cgroup(&mut self, cgroup: u64) -> u32 {
-            cgroup as u32 * 10
+            if cgroup == 8 {
+                PENDING
+            } else {
+                cgroup as u32 * 10
+            }
         }
         fn by_mount_namespace(&mut self, _: u64, _: u64) -> u32 {
             0
@@ -173,7 +178,7 @@ mod tests {
 
     fn span() -> Vec<u8> {
         let mut bytes = Vec::new();
-        for cgroup in [5_u64, 6, 7] {
+        for cgroup in [5_u64, 6, 7, 8] {
             span::push(&mut bytes, &[&cgroup.to_le_bytes()]).unwrap();
         }
         // The second was discarded.
@@ -188,9 +193,12 @@ mod tests {
         let bytes = span();
         assert!(asked.of_records(&[0], 0).unwrap_err().contains("outside"));
         asked.begin(Some((0, &bytes)));
-        assert_eq!(asked.of_records(&[0, 32, 0], 0), Ok(vec![50, 70, 50]));
+        assert_eq!(
+            asked.of_records(&[0, 32, 0, 48], 0),
+            Ok(vec![50, 70, 50, 0])
+        );
         assert_eq!(asked.of_records(&[], 0), Ok(vec![]));
-        for wild in [4, 8, 16, 33, 48, 4096, u32::MAX, u32::MAX - 7] {
+        for wild in [4, 8, 16, 33, 64, 4096, u32::MAX, u32::MAX - 7] {
             let error = asked.of_records(&[0, wild], 0).unwrap_err();
             assert!(error.contains(&wild.to_string()), "{error}");
         }

@@ -1,6 +1,6 @@
 //! The machine's containers, as the directory of `ig-containers` has them.
 
-use super::Owners;
+use super::{Owners, PENDING};
 use ig_containers::{Field, Found, Handle, Reader, Value};
 use std::borrow::Cow;
 
@@ -29,11 +29,11 @@ impl LiveOwners {
     }
 }
 
-/// 0: not known, or not yet.
 fn number(found: Found) -> u32 {
     match found {
         Found::Owner(handle) => handle.get(),
-        Found::Pending | Found::Unknown => 0,
+        Found::Pending => PENDING,
+        Found::Unknown => 0,
     }
 }
 
@@ -99,13 +99,15 @@ mod tests {
         };
         let mut owners = LiveOwners::new(directory.reader(), true, true);
         directory.made(100, None);
+        assert_eq!(changes(&mut owners), (vec![], vec![]));
+        assert_eq!(owners.by_cgroup(100), PENDING);
         let container = Decision::Container {
             facts: Box::new(facts),
             unit: None,
         };
         let handle = directory.decide(100, "/docker/x", container).unwrap().get();
         directory.mount_namespace(7, 100, 1000);
-        assert_eq!(owners.by_cgroup(100), 0, "not before the next call");
+        assert_eq!(owners.by_cgroup(100), PENDING, "until the next call");
         assert_eq!(changes(&mut owners), (vec![handle], vec![]));
         assert_eq!(changes(&mut owners), (vec![], vec![]));
         assert_eq!(owners.by_cgroup(100), handle);

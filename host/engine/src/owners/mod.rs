@@ -15,12 +15,20 @@ pub(crate) use recorded::{RecordedOwners, TapedOwners};
 use crate::identity::Identity;
 use std::borrow::Cow;
 
+/// In place of an owner: the cgroup is new, and somebody is finding out. Guests see 0.
+pub(crate) const PENDING: u32 = u32::MAX;
+
+/// An owner as guests see it: what is pending is not known yet.
+pub(crate) fn seen(owner: u32) -> u32 {
+    if owner == PENDING { 0 } else { owner }
+}
+
 /// Who knows whose a record is: the machine, or a recording.
 ///
 /// Answers stand still from one [`Owners::changes`] to the next, which is called between calls of the guest alone: so a
 /// call sees one state of things, and a recording holds an answer only when it is another.
 pub(crate) trait Owners: Send {
-    /// The owner of a cgroup, by its id in the v2 hierarchy.
+    /// The owner of a cgroup, by its id in the v2 hierarchy; or [`PENDING`].
     fn by_cgroup(&mut self, cgroup: u64) -> u32;
 
     /// The owner that a mount namespace had at a time of CLOCK_BOOTTIME in nanoseconds.
@@ -36,7 +44,8 @@ pub(crate) trait Owners: Send {
     /// there already have come by the first time.
     fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>);
 
-    /// The owner of a record, by what it says; `now` is the time where it says none.
+    /// The owner of a record, by what it says; `now` is the time where it says none. Whose cgroup is [`PENDING`] is that, too:
+    /// its mount namespace may still be that of who makes it.
     fn by_identity(&mut self, identity: &Identity, now: u64) -> u32 {
         if identity.cgroup != 0 {
             let owner = self.by_cgroup(identity.cgroup);
@@ -85,7 +94,11 @@ mod tests {
 
     impl Owners for Known {
         fn by_cgroup(&mut self, cgroup: u64) -> u32 {
-            if cgroup < 100 { cgroup as u32 * 2 } else { 0 }
+            match cgroup {
+                99 => PENDING,
+                100.. => 0,
+                _ => cgroup as u32 * 2,
+            }
         }
         fn by_mount_namespace(&mut self, namespace: u64, at: u64) -> u32 {
             if at == 5 { namespace as u32 } else { 0 }
@@ -113,6 +126,7 @@ mod tests {
             (identity(0, 9, Some(6)), 0),
             (identity(100, 0, None), 0),
             (identity(0, 0, None), 0),
+            (identity(99, 9, Some(5)), PENDING),
         ] {
             assert_eq!(Known.by_identity(&identity, 5), owner, "{identity:?}");
         }

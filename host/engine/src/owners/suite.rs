@@ -2,7 +2,7 @@
 //! it: a machine is made up here, asked what the suite's guest asks, and recorded by what records every run.
 //! `IG_BLESS=1 cargo test -p ig-engine suite` writes it anew.
 
-use super::{Field, Owners, RecordedOwners, TapedOwners};
+use super::{Field, Owners, PENDING, RecordedOwners, TapedOwners, seen};
 use crate::identity::Identity;
 use crate::pipeline::Now;
 use crate::questions::Answers;
@@ -35,6 +35,7 @@ impl Owners for Machine {
             200 => 2,
             300 => 3,
             999 if self.now > 5000 => 5,
+            999 => PENDING,
             _ => 0,
         }
     }
@@ -97,12 +98,12 @@ fn ask(owners: &mut dyn Owners, record: Owned<'_>) -> Vec<String> {
         time: Some(time),
     };
     let found = match letter {
-        b'r' | b'f' | b'k' => vec![owners.by_identity(&identity, 0)],
-        b'g' => vec![owners.by_cgroup(cgroup)],
+        b'r' | b'f' | b'k' => vec![seen(owners.by_identity(&identity, 0))],
+        b'g' => vec![seen(owners.by_cgroup(cgroup))],
         b'm' => vec![owners.by_mount_namespace(mount_namespace, time)],
         b'i' => vec![owners.by_id(argument)],
         b's' => [cgroup, cgroup + 1, 999]
-            .map(|cgroup| owners.by_cgroup(cgroup))
+            .map(|cgroup| seen(owners.by_cgroup(cgroup)))
             .to_vec(),
         _ => Vec::new(),
     };
@@ -203,7 +204,7 @@ fn run(tap: &Tap) -> Vec<Vec<String>> {
             (1510, NAMESPACE, 101, b'r', ""),
             (1520, NAMESPACE, 0, b'r', ""),
             (1530, NAMESPACE, 200, b'g', ""),
-            (1540, 7, 999, b'r', ""),
+            (1540, NAMESPACE, 999, b'r', ""),
             (1550, NAMESPACE, 0, b'm', ""),
         ],
     );

@@ -50,7 +50,8 @@ pub const MAP_ANSWER: u16 = 1;
 /// The kind of the answer that holds the kernel's functions as `/proc/kallsyms` lists them; its question is empty. It
 /// stands before the first call, if a table has a column that needs them.
 pub const KERNEL_SYMBOLS: u16 = 2;
-/// The kind of the answers about whose a cgroup is: u64 its id; u32 the owner's number, 0 when it was not known.
+/// The kind of the answers about whose a cgroup is: u64 its id; u32 the owner's number, 0 when it was not
+/// known, `u32::MAX` when somebody was finding out.
 pub const OWNER_OF_CGROUP: u16 = 3;
 /// The kind of the answers about whose a mount namespace is: u64 its inode number; u64 a time, u32 the owner from then on,
 /// up to the time of another answer about the same namespace.
