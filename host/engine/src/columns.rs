@@ -22,6 +22,7 @@ pub(crate) fn complete(table: &mut ResolvedTable, sources: &[ResolvedSource]) {
             kind: column.kind,
             width: column.width,
             hidden: column.hidden,
+            alias: None,
         });
         table.columns.push(ColumnSource::Field {
             source: index,

@@ -78,6 +78,7 @@ fn rows(range: std::ops::Range<usize>) -> Result<Rows, ig_table::RowsError> {
         kind,
         width: None,
         hidden: false,
+        alias: None,
     };
     let table = Table {
         name: "open".to_owned(),

@@ -16,8 +16,8 @@
 //!
 //! A value that can't be cut and is wider than its column moves what follows to the right; the next
 //! column that can be cut takes that up. After a resize the widths are fitted anew at the next batch.
-//! The header is printed once, before the first row, and never again (in each file of its own, where
-//! files rotate). The frames of a table that has them are drawn over each other on a terminal, each
+//! The header is printed once, before the first row (in each file of its own, where files rotate), and
+//! once more when a column comes into sight that had no value before; those stand at the left. The frames of a table that has them are drawn over each other on a terminal, each
 //! with its header.
 //!
 //! **Not on a terminal** nothing is cut, the last column is not padded, and nothing is coloured.
@@ -38,6 +38,8 @@ mod tests;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+
+use arrow_array::Array as _;
 
 use crate::cells::Cells;
 use crate::kinds::words::Words;
@@ -99,6 +101,8 @@ impl TerminalOptions {
 #[derive(Debug)]
 pub struct ColumnsWriter {
     columns: Vec<Shown>,
+    /// Columns that wait out of sight, together with others, until a row has a value in one of them.
+    quiet: Vec<Vec<Shown>>,
     terminal: TerminalOptions,
     formatter: Formatter,
     /// The terminal's width that the columns were fitted to.
@@ -111,6 +115,8 @@ pub struct ColumnsWriter {
 #[derive(Debug)]
 struct Shown {
     index: usize,
+    /// Columns stand in this order.
+    place: usize,
     kind: Kind,
     header: String,
     align_right: bool,
@@ -130,17 +136,49 @@ impl ColumnsWriter {
     /// A writer for the columns `selected` of a table, by index; an index outside is left out.
     #[must_use]
     pub fn new(table: &Table, selected: &[usize], words: Words, terminal: TerminalOptions) -> Self {
-        let columns = selected.iter().filter_map(|index| {
+        let columns = selected.iter().enumerate().filter_map(|(place, index)| {
             let column = table.columns.get(*index)?;
-            Some(Shown::new(*index, column))
+            Some(Shown::new(*index, selected.len() + place, column))
         });
         Self {
             columns: columns.collect(),
+            quiet: Vec::new(),
             terminal,
             formatter: Formatter::new(words),
             fitted: None,
             header_is_due: true,
             cell: String::new(),
+        }
+    }
+
+    /// Leaves groups of columns, by their index in the table, out of sight until a row has a value in one of the group.
+    /// Then they stand at the left, in their order, and the header is printed once more.
+    #[must_use]
+    pub fn with_quiet(mut self, groups: &[Vec<usize>]) -> Self {
+        for group in groups {
+            let (quiet, seen) = std::mem::take(&mut self.columns)
+                .into_iter()
+                .partition(|shown| group.contains(&shown.index));
+            self.columns = seen;
+            self.quiet.push(quiet);
+        }
+        for (place, shown) in self.quiet.iter_mut().flatten().enumerate() {
+            shown.place = place;
+        }
+        self
+    }
+
+    /// Brings the columns into sight in which one of the rows has a value.
+    fn reveal(&mut self, rows: &Rows) {
+        let has_value = |shown: &Shown| {
+            let array = rows.columns.get(shown.index).and_then(Option::as_ref);
+            array.is_some_and(|array| array.null_count() < array.len())
+        };
+        let groups = self.quiet.iter_mut();
+        for group in groups.filter(|group| group.iter().any(has_value)) {
+            self.columns.append(group);
+            self.columns.sort_by_key(|shown| shown.place);
+            self.header_is_due = true;
         }
     }
 
@@ -156,14 +194,16 @@ impl ColumnsWriter {
         self.header_is_due = true;
     }
 
-    /// Adds a line for each row at the end of `out`; before the first one the header.
-    pub fn write(&mut self, rows: &Rows, out: &mut Vec<u8>) {
+    /// Adds a line for each row at the end of `out`; before the first one the header. Gives whether there was a header.
+    pub fn write(&mut self, rows: &Rows, out: &mut Vec<u8>) -> bool {
         let terminal = self.terminal.size.as_ref().map(TerminalSize::get);
         let redrawn = rows.frame > 0 && terminal.is_some();
         // A frame without rows leaves nothing of the one before.
         if rows.len == 0 && !redrawn {
-            return;
+            return false;
         }
+        self.reveal(rows);
+        let header = self.header_is_due;
         self.formatter.wall_offset = rows.wall_offset;
         let cells: Vec<Cells<'_>> = self
             .columns
@@ -208,6 +248,7 @@ impl ColumnsWriter {
             }
             line.end();
         }
+        header
     }
 
     fn measure(&mut self, cells: &[Cells<'_>], rows: usize) {
@@ -260,7 +301,7 @@ impl ColumnsWriter {
 }
 
 impl Shown {
-    fn new(index: usize, column: &Column) -> Self {
+    fn new(index: usize, place: usize, column: &Column) -> Self {
         let Column {
             name,
             description: _,
@@ -268,6 +309,7 @@ impl Shown {
             kind,
             width,
             hidden: _,
+            alias: _,
         } = column;
         let kind = if kind.accepts(data_type) {
             *kind
@@ -283,6 +325,7 @@ impl Shown {
             .max(1);
         Self {
             index,
+            place,
             kind,
             header,
             align_right: stands_right(data_type, kind),
@@ -311,7 +354,7 @@ fn usual_width(ty: &DataType, kind: Kind) -> (usize, bool) {
         Kind::FileMode => (4, false),
         Kind::Device => (7, false),
         Kind::MountNs | Kind::NetNs | Kind::PidNs => (10, false),
-        Kind::Cgroup => (8, false),
+        Kind::Cgroup | Kind::Owner => (8, false),
         Kind::Address | Kind::AddressLe => (15, true),
         Kind::Port | Kind::PortBe => (5, false),
         Kind::Endpoint => (21, true),

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow_array::{Array as _, ArrayRef, UInt32Array};
+use arrow_array::{Array, ArrayRef, UInt32Array, new_null_array};
 use arrow_ord::sort::{LexicographicalComparator, SortColumn, SortOptions};
 use arrow_schema::ArrowError;
 use arrow_select::concat::concat;
@@ -134,17 +134,13 @@ pub fn sort_keys(table: &Table, text: &str) -> Result<Vec<SortKey>, SortError> {
         if name.is_empty() {
             return Err(SortError::Empty(text.to_owned()));
         }
-        let names = || table.columns.iter().map(|column| column.name.as_str());
-        let Some((index, column)) = table
-            .columns
-            .iter()
-            .enumerate()
-            .find(|(_, column)| column.name == name)
-        else {
+        let found = table.find(name);
+        let Some((index, column)) = found.and_then(|i| Some((i, table.columns.get(i)?))) else {
+            let names = || table.columns.iter().map(|column| column.name.as_str());
             return Err(SortError::Unknown {
                 table: table.name.clone(),
                 name: name.to_owned(),
-                nearest: nearest(name, names()),
+                nearest: nearest(name, table.names()),
                 all: names().collect::<Vec<_>>().join(", "),
             });
         };
@@ -376,12 +372,21 @@ fn joined(mut batches: Vec<Rows>) -> Result<Option<Rows>, ArrowError> {
     };
     let columns = (0..first.columns.len())
         .map(|index| {
-            let arrays: Option<Vec<&dyn arrow_array::Array>> = batches
+            let of = |rows: &'_ Rows| rows.columns.get(index).cloned().flatten();
+            let Some(data_type) = batches
                 .iter()
-                .map(|rows| rows.columns.get(index)?.as_deref())
+                .find_map(of)
+                .map(|array| array.data_type().clone())
+            else {
+                return Ok(None);
+            };
+            // A batch that lacks it has no value in any of its rows.
+            let arrays: Vec<ArrayRef> = batches
+                .iter()
+                .map(|rows| of(rows).unwrap_or_else(|| new_null_array(&data_type, rows.len)))
                 .collect();
-            // A column that one batch lacks is one that nobody asked for.
-            arrays.map(|arrays| concat(&arrays)).transpose()
+            let arrays: Vec<&dyn Array> = arrays.iter().map(|array| &**array).collect();
+            concat(&arrays).map(Some)
         })
         .collect::<Result<Vec<Option<ArrayRef>>, ArrowError>>()?;
     Ok(Some(Rows {

@@ -28,7 +28,7 @@ pub use parse::parse_word;
 /// | `timestamp` | local time, `15:04:05.123` | `"2026-11-23T14:04:05.123456789Z"`, always UTC and 9 digits | |
 /// | `duration` | `1.234ms`, three decimals | number of nanoseconds | |
 /// | `bytes` | `4.0KiB`, one decimal, units of 1,024 | number of bytes | |
-/// | `pid`, `tid`, `uid`, `gid`, `mount-ns`, `net-ns`, `pid-ns`, `cgroup`, `port`, `port-be` | decimal | number | |
+/// | `pid`, `tid`, `uid`, `gid`, `mount-ns`, `net-ns`, `pid-ns`, `cgroup`, `owner`, `port`, `port-be` | decimal | number | |
 /// | `user`, `group` | name, else the id in decimal | the same as text | yes |
 /// | `errno` | `ENOENT`; 0 is `-`; no name: decimal | `"ENOENT"`; 0 is `null`; no name: `"4095"` | yes |
 /// | `signal` | `SIGKILL`; no name: decimal | the same as text | yes |
@@ -107,6 +107,8 @@ pub enum Kind {
     PidNs,
     /// A cgroup id (cgroup v2).
     Cgroup,
+    /// The number by which the host knows a container, pod, unit or session; 0: none.
+    Owner,
     /// A number of bytes.
     Bytes,
     /// An IP address as on the wire: 4 or 16 bytes, or a `u32` in network byte order; see
@@ -138,7 +140,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::None,
         Self::Timestamp,
         Self::Duration,
@@ -160,6 +162,7 @@ impl Kind {
         Self::NetNs,
         Self::PidNs,
         Self::Cgroup,
+        Self::Owner,
         Self::Bytes,
         Self::Address,
         Self::AddressLe,
@@ -199,6 +202,7 @@ impl Kind {
             Self::NetNs => "net-ns",
             Self::PidNs => "pid-ns",
             Self::Cgroup => "cgroup",
+            Self::Owner => "owner",
             Self::Address => "address",
             Self::AddressLe => "address-le",
             Self::Port => "port",
@@ -229,7 +233,7 @@ impl Kind {
                 matches!(ty, U32 | U64)
             }
             (Self::Address, ty) => matches!(ty, Bytes | U32),
-            (Self::AddressLe, ty) => *ty == U32,
+            (Self::AddressLe | Self::Owner, ty) => *ty == U32,
             (Self::Port | Self::PortBe, ty) => matches!(ty, U16 | I32 | U32 | I64 | U64),
             (Self::Endpoint, Struct(fields)) => match fields.as_slice() {
                 [(address, at), (port, number)] => {
@@ -290,6 +294,7 @@ impl Kind {
             | Self::NetNs
             | Self::PidNs
             | Self::Cgroup
+            | Self::Owner
             | Self::Port
             | Self::PortBe
             | Self::Endpoint

@@ -197,6 +197,9 @@ pub struct ShownTable {
     pub selected: Vec<usize>,
     /// Its rows come in frames, whose number is a column in the formats that have a header.
     pub frames: bool,
+    /// Groups of selected columns that [`Format::Columns`] shows only from when a row has a value in one of the group:
+    /// see [`crate::columns::ColumnsWriter::with_quiet`].
+    pub quiet: Vec<Vec<usize>>,
 }
 
 /// A running output.

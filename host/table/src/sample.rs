@@ -22,6 +22,7 @@ pub(crate) fn table(columns: &[(&str, &str, Kind)]) -> Arc<Table> {
         kind: *kind,
         width: None,
         hidden: false,
+        alias: None,
     });
     Arc::new(Table {
         name: "sample".to_owned(),

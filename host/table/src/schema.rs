@@ -336,6 +336,8 @@ pub struct Column {
     pub width: Option<u16>,
     /// Shown only when asked for by name.
     pub hidden: bool,
+    /// Another name by which it can be asked for.
+    pub alias: Option<String>,
 }
 
 /// A table's name and columns. A column's index in `columns` is its number in the contract.
@@ -347,6 +349,27 @@ pub struct Table {
     pub description: String,
     /// In the manifest's order.
     pub columns: Vec<Column>,
+}
+
+impl Table {
+    /// The index of the column of this name, or else of the one that has it as its other name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let named = self.columns.iter().position(|column| column.name == name);
+        named.or_else(|| {
+            self.columns
+                .iter()
+                .position(|column| column.alias.as_deref() == Some(name))
+        })
+    }
+
+    /// Every name by which a column can be asked for.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().flat_map(|column| {
+            let Column { name, alias, .. } = column;
+            std::iter::once(name.as_str()).chain(alias.as_deref())
+        })
+    }
 }
 
 /// Rows of one table, a column each.
@@ -541,6 +564,7 @@ mod tests {
             kind: Kind::None,
             width: None,
             hidden: false,
+            alias: None,
         };
         let table = Arc::new(Table {
             name: "t".to_owned(),

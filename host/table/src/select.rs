@@ -104,16 +104,12 @@ pub fn select(table: &Table, fields: Option<&str>) -> Result<Vec<usize>, SelectE
     Ok(chosen)
 }
 
-/// The index of the column of this name.
+/// The index of the column of this name or alias.
 pub(crate) fn find(table: &Table, name: &str) -> Result<usize, SelectError> {
-    let exact = table.columns.iter().position(|column| column.name == name);
-    exact.ok_or_else(|| SelectError::Unknown {
+    table.find(name).ok_or_else(|| SelectError::Unknown {
         table: table.name.clone(),
         name: name.to_owned(),
-        nearest: nearest(
-            name,
-            table.columns.iter().map(|column| column.name.as_str()),
-        ),
+        nearest: nearest(name, table.names()),
         all: table
             .columns
             .iter()
@@ -172,6 +168,7 @@ mod tests {
             kind: Kind::None,
             width: None,
             hidden,
+            alias: None,
         };
         Table {
             name: "open".to_owned(),
@@ -222,6 +219,31 @@ mod tests {
             error("-time,-pid,-comm"),
             "--fields \"-time,-pid,-comm\" leaves no column of table open"
         );
+    }
+
+    #[test]
+    fn another_name_is_as_good() {
+        let mut table = table();
+        table.columns[1].alias = Some("k8s.podName".to_owned());
+        // A column's own name comes before another's other one.
+        table.columns[2].alias = Some("comm".to_owned());
+        let chosen = |fields| select(&table, Some(fields));
+        assert_eq!(chosen("k8s.podName,comm"), Ok(vec![1, 3]));
+        assert_eq!(
+            chosen("k8s.podName,mntns"),
+            Err(SelectError::Twice("mntns".to_owned()))
+        );
+        let error = chosen("k8s.podname").unwrap_err().to_string();
+        assert!(error.contains("did you mean \"k8s.podName\"?"), "{error}");
+        let key = |column| crate::frames::SortKey {
+            column,
+            descending: true,
+        };
+        let sorted = crate::frames::sort_keys(&table, "-k8s.podName");
+        assert_eq!(sorted, Ok(vec![key(1)]));
+        let words = crate::Words::fixed();
+        let filter = crate::filter::Filter::parse("k8s.podName == 3", &table, &words).unwrap();
+        assert_eq!(filter.columns(), [1]);
     }
 
     #[test]

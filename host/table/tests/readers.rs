@@ -34,6 +34,7 @@ fn table() -> Arc<Table> {
         kind,
         width: None,
         hidden: false,
+        alias: None,
     };
     let columns = [
         ("time", "u64", Kind::Timestamp),
@@ -92,6 +93,7 @@ fn options(format: Format, table: &Arc<Table>) -> OutputOptions {
             table: Arc::clone(table),
             selected: vec![0, 1, 2, 3, 4],
             frames: false,
+            quiet: Vec::new(),
         }],
         words: Words::fixed(),
         terminal: TerminalOptions::default(),

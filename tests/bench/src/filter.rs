@@ -347,6 +347,7 @@ fn table() -> Arc<Table> {
         kind,
         width: None,
         hidden: false,
+        alias: None,
     });
     Arc::new(Table {
         name: "open".to_owned(),

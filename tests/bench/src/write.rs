@@ -207,6 +207,7 @@ fn rows(len: usize) -> Result<Rows> {
         kind,
         width: None,
         hidden: false,
+        alias: None,
     });
     let table = Arc::new(Table {
         name: "open".to_owned(),

@@ -30,6 +30,7 @@ static TABLE: LazyLock<Arc<Table>> = LazyLock::new(|| {
         kind,
         width: None,
         hidden: false,
+        alias: None,
     });
     Arc::new(Table {
         name: "fuzz".to_owned(),

@@ -322,7 +322,9 @@ impl Manifest {
                 data_type: data_type.unwrap_or(DataType::Bytes),
                 kind: column.kind.unwrap_or(kind),
                 width: column.width,
-                hidden: column.hidden,
+                // A number of the host's own, which says nothing to people.
+                hidden: column.hidden || column.kind == Some(Kind::Owner),
+                alias: None,
             });
             resolved.columns.push(origin);
             resolved.enables.push(

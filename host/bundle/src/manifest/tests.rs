@@ -141,7 +141,7 @@ fn wrong_values_say_what_is_allowed() {
         error("kind: pid", "kind: pit"),
         "gadget.yaml:14:15: `pit` is not allowed here: one of none, timestamp, duration, pid, tid, uid, gid, user, \
          group, errno, signal, syscall, open-flags, file-mode, capability, capabilities, device, mount-ns, net-ns, \
-         pid-ns, cgroup, bytes, address, address-le, port, port-be, endpoint, mac, bool, hex, kernel-stack, user-stack; did you mean `pid`?"
+         pid-ns, cgroup, owner, bytes, address, address-le, port, port-be, endpoint, mac, bool, hex, kernel-stack, user-stack; did you mean `pid`?"
     );
     assert_eq!(
         error("type: text\n", "type: string\n"),

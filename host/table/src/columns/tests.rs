@@ -19,6 +19,7 @@ fn table(columns: &[(&str, &str, Kind, Option<u16>)]) -> Arc<Table> {
         kind: *kind,
         width: *width,
         hidden: false,
+        alias: None,
     });
     Arc::new(Table {
         name: "t".to_owned(),
@@ -448,4 +449,44 @@ fn more_kinds_are_words() {
    2.8MiB SIGRTMIN 9999         0:0     true  -               ff                -:1                   -
 "
     );
+}
+
+#[test]
+fn quiet_columns_come_into_sight_with_their_first_value() {
+    let table = table(&[
+        ("pid", "u32", Kind::Pid, None),
+        ("container", "text", Kind::None, None),
+        ("image", "text", Kind::None, None),
+        ("pod", "text", Kind::None, None),
+    ]);
+    let names = |values: [Option<&str>; 2]| -> Option<ArrayRef> {
+        Some(Arc::new(BinaryArray::from_iter(
+            values.iter().map(|v| v.map(str::as_bytes)),
+        )))
+    };
+    let batch = |container, image, pod| {
+        let pids = Some(numbers(&[1, 2]));
+        Rows::new(Arc::clone(&table), vec![pids, container, image, pod], 2, 0).unwrap()
+    };
+    let quiet = [vec![1, 2], vec![3]];
+    let mut writer = writer(&table, None).with_quiet(&quiet);
+    // Nobody looked, and nothing was found: the same.
+    let mut text = screen(&mut writer, &batch(None, None, names([None, None])));
+    assert!(!writer.header_is_due());
+    text += &screen(&mut writer, &batch(names([None, Some("web")]), None, None));
+    text += &screen(
+        &mut writer,
+        &batch(None, names([Some("busybox"), None]), None),
+    );
+    text += &screen(&mut writer, &batch(None, None, names([Some("p"), None])));
+    let expected = "    PID\n      1\n      2\n\
+        CONTAINER        IMAGE                PID\n\
+        -                -                      1\n\
+        web              -                      2\n\
+        -                busybox                1\n\
+        -                -                      2\n\
+        CONTAINER        IMAGE            POD                  PID\n\
+        -                -                p                      1\n\
+        -                -                -                      2\n";
+    assert_eq!(text, expected);
 }

@@ -372,8 +372,7 @@ impl<'a> Parser<'a> {
         let found = (1..=names.len()).rev().find_map(|taken| {
             let parts: Vec<&str> = names.iter().take(taken).map(|(name, _)| *name).collect();
             let name = parts.join(".");
-            let column = table.columns.iter().position(|column| column.name == name);
-            column.map(|column| (taken, column))
+            table.find(&name).map(|column| (taken, column))
         });
         let Some((taken, index)) = found else {
             let (name, at) = names.first().cloned().unwrap_or(("", start..start));

@@ -26,6 +26,7 @@ fn table(columns: &[(&str, &str, Kind)]) -> Arc<Table> {
         kind: *kind,
         width: None,
         hidden: false,
+        alias: None,
     });
     Arc::new(Table {
         name: "files".to_owned(),

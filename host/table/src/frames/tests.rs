@@ -15,6 +15,7 @@ fn table() -> Arc<Table> {
         kind: Kind::None,
         width: None,
         hidden: false,
+        alias: None,
     };
     Arc::new(Table {
         name: "t".to_owned(),
@@ -260,4 +261,19 @@ fn frames_are_numbered_in_json_and_drawn_over_each_other_on_a_terminal() {
     assert_eq!(pictures.len(), 3, "{drawn:?}");
     assert_eq!((pictures[0], pictures[1].lines().count()), ("", 2));
     assert!(pictures[2].ends_with("8\n"), "{drawn:?}");
+}
+
+#[test]
+fn a_column_without_values_in_one_batch_keeps_those_of_another() {
+    let with = rows(&[(Some(1), "a"), (None, "b")]);
+    let mut without = rows(&[(Some(3), "c")]);
+    without.columns[0] = None;
+    let mut frames = Frames::new(table(), Vec::new(), None, FrameLimits::NONE);
+    for batch in [without.clone(), with, without] {
+        assert_eq!(frames.push(batch), 0);
+    }
+    let rows = frames.end().unwrap().rows;
+    let numbers: Vec<_> = values(&rows).into_iter().map(|(n, _)| n).collect();
+    assert_eq!(numbers, [None, Some(1), None, None]);
+    assert!(rows.columns[2].is_none());
 }

@@ -23,6 +23,7 @@ fn table(columns: &[(&str, &str, Kind)]) -> Arc<Table> {
         kind: *kind,
         width: None,
         hidden: false,
+        alias: None,
     });
     Arc::new(Table {
         name: "t".to_owned(),

@@ -59,6 +59,7 @@ pub fn parse_word(kind: Kind, word: &str, words: &Words) -> Option<i128> {
         | Kind::NetNs
         | Kind::PidNs
         | Kind::Cgroup
+        | Kind::Owner
         | Kind::Port
         | Kind::PortBe
         | Kind::Endpoint

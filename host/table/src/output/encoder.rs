@@ -14,8 +14,8 @@ use crate::yaml::{self, YamlWriter};
 pub(super) struct Encoder {
     /// One a table, all of the same format; several only where each row names its table.
     writers: Vec<Kind>,
-    /// The chunk begins with a line that is no row.
-    header: bool,
+    /// Where in the chunk lines begin that are no rows.
+    headers: Vec<usize>,
     /// Where in the chunk the rows of a batch end, where no look at the bytes tells.
     ends: Vec<(usize, u64)>,
 }
@@ -59,7 +59,7 @@ impl Encoder {
                 .iter()
                 .map(|shown| Kind::new(options, shown, named))
                 .collect(),
-            header: false,
+            headers: Vec::new(),
             ends: Vec::new(),
         }
     }
@@ -90,11 +90,16 @@ impl Encoder {
             return Ok(());
         };
         if chunk.is_empty() {
-            self.header = matches!(writer, Kind::Columns(w) if w.header_is_due());
+            self.headers.clear();
             self.ends.clear();
         }
         match writer {
-            Kind::Columns(writer) => writer.write(rows, chunk),
+            Kind::Columns(writer) => {
+                let start = chunk.len();
+                if writer.write(rows, chunk) {
+                    self.headers.push(start);
+                }
+            }
             Kind::Json(writer) | Kind::JsonPretty(writer) => writer.write(rows, chunk),
             Kind::Yaml(writer) => writer.write(rows, chunk),
             Kind::Csv(writer) => writer.write(rows, chunk),
@@ -152,8 +157,12 @@ impl Encoder {
     pub(super) fn whole(&self, chunk: &[u8], taken: usize) -> Whole {
         match self.writers.first() {
             Some(Kind::Columns(_)) => {
-                let header = usize::from(self.header);
-                count(lines(chunk, |_| true).skip(header), taken)
+                let mut start = 0;
+                let rows = lines(chunk, |_| true).filter(|end| {
+                    let begins = std::mem::replace(&mut start, *end);
+                    self.headers.binary_search(&begins).is_err()
+                });
+                count(rows, taken)
             }
             Some(Kind::Json(_)) => count(lines(chunk, |_| true), taken),
             // Only an object that is a row ends, or is empty, at the start of a line.
@@ -190,16 +199,14 @@ impl Kind {
             table,
             selected,
             frames,
+            quiet,
         } = shown;
         let words = words.clone();
         let name = named.then_some(table.name.as_str());
         match format {
-            Format::Columns => Self::Columns(Box::new(ColumnsWriter::new(
-                table,
-                selected,
-                words,
-                terminal.clone(),
-            ))),
+            Format::Columns => Self::Columns(Box::new(
+                ColumnsWriter::new(table, selected, words, terminal.clone()).with_quiet(quiet),
+            )),
             Format::Json => Self::Json(Box::new(
                 JsonWriter::new(table, selected, words).named(name),
             )),

@@ -21,6 +21,7 @@ pub(super) fn table() -> Arc<Table> {
             kind: Kind::None,
             width: None,
             hidden: false,
+            alias: None,
         }],
     })
 }
@@ -59,6 +60,7 @@ pub(super) fn shown(table: Arc<Table>, frames: bool) -> ShownTable {
         table,
         selected: vec![0],
         frames,
+        quiet: Vec::new(),
     }
 }
 
@@ -736,4 +738,37 @@ fn blocked_time_is_counted() {
     sink.with(|state| state.held = false);
     let ledger = output.finish(None);
     assert!(ledger.blocked_ns >= 1_000_000, "{}", ledger.blocked_ns);
+}
+
+#[test]
+fn a_header_in_the_middle_is_no_row() {
+    let mut table = (*table()).clone();
+    let quiet = Column {
+        name: "q".to_owned(),
+        ..table.columns[0].clone()
+    };
+    table.columns.push(quiet);
+    let table = Arc::new(table);
+    let mut options = options(Format::Columns, QueueLimits::default());
+    options.tables = vec![ShownTable {
+        selected: vec![0, 1],
+        quiet: vec![vec![1]],
+        ..shown(Arc::clone(&table), false)
+    }];
+    let mut encoder = Encoder::new(&options);
+    let mut chunk = Vec::new();
+    let mut write = |quiet: bool| {
+        let array: ArrayRef = Arc::new(UInt32Array::from(vec![7, 8]));
+        let columns = vec![Some(array.clone()), quiet.then_some(array)];
+        let rows = Rows::new(Arc::clone(&table), columns, 2, 0).unwrap();
+        encoder.write(0, &rows, &mut chunk).unwrap();
+        let whole = encoder.whole(&chunk, chunk.len());
+        assert_eq!(whole.bytes, chunk.len());
+        (whole.rows, encoder.whole(&chunk, chunk.len() - 1).rows)
+    };
+    assert_eq!(write(false), (2, 1));
+    assert_eq!(write(true), (4, 3));
+    assert_eq!(write(false), (6, 5));
+    let lines = chunk.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(lines, 8);
 }

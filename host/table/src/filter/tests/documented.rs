@@ -162,6 +162,7 @@ pub(super) fn rows() -> Rows {
             kind,
             width: None,
             hidden: false,
+            alias: None,
         });
     }
     let table = Table {
