@@ -7,6 +7,7 @@ use clap::{ArgMatches, Command};
 use ig_engine::Say;
 use ig_engine::bundle::{Arch, Bundle};
 use ig_engine::command::{CommandError, CommandSpec};
+use ig_engine::containers::ContainerOptions;
 use ig_engine::options::{GuestLimits, RunError, RunOptions, Target};
 use ig_engine::output::{Format, OutputSpec, TerminalSize};
 use ig_engine::record::RecordOptions;
@@ -150,6 +151,7 @@ fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Resul
             limits: replay::limits(matches, limits, recording.limits(), &say),
             recording,
             output,
+            directory: None,
             cache,
             verbose,
             stop,
@@ -174,6 +176,7 @@ fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Resul
             }),
             limits,
             output,
+            containers: ContainerOptions::default(),
             cache,
             verbose,
             stop,

@@ -3,7 +3,7 @@
 use crate::guest::{Grant, GuestHost, GuestTable, Say};
 use crate::identity::RecordIdentity;
 use crate::options::{GuestLimits, OutputOptions, Place, RunError, SinkOptions};
-use crate::owners::{AskedOwners, Owners};
+use crate::owners::{AskedOwners, SharedOwners};
 use crate::pipeline::{Instance, Pipeline};
 use crate::plan::PlannedTable;
 use crate::questions::Maps;
@@ -202,6 +202,8 @@ pub(crate) struct PipelineParts<'a> {
     pub words: &'a Words,
     pub when_full: WhenFull,
     pub tap: Option<Tap>,
+    /// Who says whose rows are; None: nobody knows.
+    pub owners: Option<SharedOwners>,
     pub say: Say,
 }
 
@@ -219,6 +221,7 @@ impl PipelineParts<'_> {
             words,
             when_full,
             tap,
+            owners,
             say,
         } = self;
         let instance = guest
@@ -244,14 +247,13 @@ impl PipelineParts<'_> {
                 (table, redactor.unwrap_or_default())
             })
             .collect();
-        Ok(Pipeline::new(
-            tables, outputs, sources, instance, interval, tap, say,
-        ))
+        let pipeline = Pipeline::new(tables, outputs, sources, instance, interval, tap, say);
+        Ok(pipeline.with_owners(owners))
     }
 }
 
 /// Starts the outputs. Files are opened here, before anything is attached.
-fn outputs(
+pub(crate) fn outputs(
     main: SinkOptions,
     others: Vec<SinkOptions>,
     tables: &[PlannedTable],
@@ -270,6 +272,7 @@ fn outputs(
             table: table.table.clone(),
             selected: table.selected.clone(),
             frames: table.mode.has_frames(),
+            quiet: table.quiet.clone(),
         })
         .collect();
     let start = |sink: SinkOptions| {

@@ -1,5 +1,6 @@
 //! Columns of tables whose manifest declares none: every field of the record is one.
 
+use crate::join;
 use crate::options::RunError;
 use ig_bundle::Bundle;
 use ig_bundle::manifest::{ColumnSource, ResolvedSource, ResolvedTable};
@@ -32,7 +33,7 @@ pub(crate) fn complete(table: &mut ResolvedTable, sources: &[ResolvedSource]) {
     }
 }
 
-/// The tables of a bundle with all of their columns.
+/// The tables of a bundle with all of their columns, also those that the host joins.
 ///
 /// # Errors
 /// The object can't be read, or is not what the manifest says.
@@ -42,6 +43,7 @@ pub fn tables(bundle: &Bundle) -> Result<Vec<Table>, RunError> {
     let resolved = bundle.resolve(&object).map_err(|e| refused(&e))?;
     let complete = |mut table: ResolvedTable| {
         complete(&mut table, &resolved.sources);
+        join::append(&mut table, &resolved.sources);
         table.table
     };
     Ok(resolved.tables.into_iter().map(complete).collect())

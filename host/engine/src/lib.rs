@@ -3,13 +3,16 @@
 mod assembly;
 pub mod columns;
 pub mod command;
+pub mod containers;
 mod contents;
 pub mod doctor;
 mod early;
 mod guest;
 mod hold;
 mod identity;
+mod join;
 pub mod ledger;
+pub mod listing;
 pub mod options;
 mod owners;
 mod pipeline;

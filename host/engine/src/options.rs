@@ -1,6 +1,7 @@
 //! What a run is asked to do, and why it may not come about.
 
 use crate::command::{CommandError, CommandSpec};
+use crate::containers::ContainerOptions;
 use crate::guest::Say;
 use crate::record::RecordOptions;
 use crate::stop::Stop;
@@ -72,13 +73,18 @@ pub enum Fields {
     /// Those that are not hidden.
     #[default]
     Shown,
-    /// All of them.
-    All,
+    /// Every one that the gadget declares, hidden or not, and none that the host joins.
+    Own,
     /// Those of one table that a text names: `a,b`, or `+a,-b`.
     Named(String),
 }
 
 impl OutputOptions {
+    /// Columns are chosen by name.
+    pub(crate) fn names_fields(&self) -> bool {
+        matches!(self.fields, Fields::Named(_))
+    }
+
     /// Every output, the main one first.
     pub(crate) fn sinks(&self) -> impl Iterator<Item = &SinkOptions> {
         std::iter::once(&self.main).chain(&self.others)
@@ -123,6 +129,8 @@ pub struct RunOptions {
     pub limits: GuestLimits,
     /// Where rows go.
     pub output: OutputOptions,
+    /// Who says whose records are.
+    pub containers: ContainerOptions,
     /// Folder for compiled guests.
     pub cache: Option<PathBuf>,
     /// Also say what is only for a gadget's author.

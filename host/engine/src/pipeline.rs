@@ -6,7 +6,9 @@ mod watched;
 use self::watched::Watched;
 use crate::early::{Early, Left};
 use crate::guest::{Emitted, GuestHost, Say, Staged};
+use crate::join::{Join, Origin};
 use crate::ledger::{GuestSummary, RecordLedger, RowLedger};
+use crate::owners::SharedOwners;
 use crate::plan::PlannedTable;
 use crate::record::Tap;
 use crate::sink::Sink;
@@ -78,6 +80,8 @@ pub(crate) struct Pipeline {
     instance: Option<Instance>,
     early: Early,
     watched: Watched,
+    /// Says whose rows are.
+    join: Join,
     /// Gets a copy of everything that comes in.
     tap: Option<Tap>,
     /// The timers that waited when the present call began; for the tap.
@@ -122,10 +126,17 @@ impl Pipeline {
             instance,
             early: Early::default(),
             watched: Watched::default(),
+            join: Join::new(None),
             tap,
             overdue: Vec::new(),
             say,
         }
+    }
+
+    /// With somebody who says whose rows are.
+    pub fn with_owners(self, owners: Option<SharedOwners>) -> Self {
+        let join = Join::new(owners);
+        Self { join, ..self }
     }
 
     /// The guest's first call. What it emits is committed. The error is for the user: there is nothing to fall back to.
@@ -136,6 +147,7 @@ impl Pipeline {
     }
 
     fn begin(&mut self, now: Now) -> Result<(), String> {
+        self.join.refresh();
         if let Some(interval) = self.interval {
             self.frame_clock.start(now.boot, interval, true)?;
         }
@@ -161,6 +173,7 @@ impl Pipeline {
     ) -> Result<(), TooManyTraps> {
         let told = self.tell_of_containers(now);
         self.note_overdue(now);
+        self.join.refresh();
         let result = self.account(source, span, records, discarded, now);
         let source = u16::try_from(source).unwrap_or(u16::MAX);
         self.record(now, Call::Process { source, span });
@@ -301,6 +314,7 @@ impl Pipeline {
         now: Now,
         over: impl Fn() -> bool,
     ) -> Result<(), TooManyTraps> {
+        self.join.refresh();
         while let Some(guest) = self.guest().filter(|_| !over()) {
             let timers = &mut guest.host_mut().timers;
             let Some((timer, due)) = timers.take_due_of(now.boot, free(held)) else {
@@ -423,6 +437,7 @@ impl Pipeline {
             instance,
             early: _,
             watched: _,
+            join: _,
             tap: _,
             overdue: _,
             say: _,
@@ -496,6 +511,7 @@ impl Pipeline {
         let mut staged = std::mem::take(&mut guest.host_mut().staged);
         let mut complete = Vec::with_capacity(staged.len());
         let mut decoded = 0;
+        let mut left_out = false;
         for emitted in staged.drain(..) {
             let s = match emitted {
                 Emitted::Rows(s) => s,
@@ -508,15 +524,15 @@ impl Pipeline {
                 continue;
             };
             let table = s.table;
-            complete.push(Ready::Rows(
-                table,
-                rows(&sink.plan, s, span, now, &mut decoded)?,
-            ));
+            let (rows, full) = rows(&sink.plan, s, span, now, &mut decoded, &mut self.join)?;
+            left_out |= full;
+            complete.push(Ready::Rows(table, rows));
         }
         // The list goes back with its memory.
         if let Some(guest) = self.guest() {
             guest.host_mut().staged = staged;
         }
+        self.tell_left_out(left_out);
         for ready in complete {
             match ready {
                 Ready::Rows(table, rows) => self.push(table, rows),
@@ -547,7 +563,14 @@ impl Pipeline {
             else {
                 continue;
             };
-            let columns = decoded(&sink.plan, vec![None; sink.plan.wanted.len()], &picked)?;
+            let mut columns = decoded(&sink.plan, vec![None; sink.plan.wanted.len()], &picked)?;
+            let origin = Origin {
+                source,
+                picked: &picked,
+            };
+            let full = self
+                .join
+                .add(&sink.plan, &mut columns, Some(origin), picked.len(), now)?;
             let rows = Rows {
                 table: sink.plan.table.clone(),
                 columns,
@@ -555,9 +578,19 @@ impl Pipeline {
                 wall_offset: now.wall_offset,
                 frame: 0,
             };
+            self.tell_left_out(full);
             self.push(table, rows);
         }
         Ok(())
+    }
+
+    /// Says once that texts of owners are left out.
+    fn tell_left_out(&mut self, left_out: bool) {
+        if left_out && !std::mem::replace(&mut self.join.told_full, true) {
+            (self.say)(
+                "labels and the like that would be more than 64 MiB in one batch of rows are left out",
+            );
+        }
     }
 
     fn push(&mut self, table: usize, rows: Rows) {
@@ -685,20 +718,23 @@ fn check(verdict: Verdict, records: u32) -> Result<(), Trap> {
     ))
 }
 
-/// Staged columns and those that the host decodes, together. `read` is what the rows before these were decoded from.
+/// Staged columns, those that the host decodes and those that it joins, together, and whether texts are left out. `read` is
+/// what the rows before these were decoded from.
 fn rows(
     plan: &PlannedTable,
     staged: Staged,
     span: Option<(usize, &[u8])>,
     now: Now,
     read: &mut u64,
-) -> Result<Rows, String> {
+    join: &mut Join,
+) -> Result<(Rows, bool), String> {
     let Staged {
         table: _,
         rows,
         origin,
         mut columns,
     } = staged;
+    let full;
     if let (false, Some((source, span))) = (origin.is_empty(), span) {
         let at = |what: &dyn std::fmt::Display| format!("table {}: {what}", plan.table.name);
         if plan.source.is_some_and(|s| s != source) {
@@ -707,7 +743,7 @@ fn rows(
             ));
         }
         let picked = Picked::origins(span, &origin).map_err(|e| at(&e))?;
-        let times = plan.decoded.len() as u64;
+        let times = (plan.decoded.len() + plan.join.decodes()) as u64;
         *read = read.saturating_add(picked.bytes().saturating_mul(times));
         if *read > MOST_DECODED.max((span.len() as u64).saturating_mul(times)) {
             return Err(at(&format!(
@@ -716,14 +752,22 @@ fn rows(
             )));
         }
         columns = decoded(plan, columns, &picked)?;
+        let origin = Origin {
+            source,
+            picked: &picked,
+        };
+        full = join.add(plan, &mut columns, Some(origin), rows, now)?;
+    } else {
+        full = join.add(plan, &mut columns, None, rows, now)?;
     }
-    Ok(Rows {
+    let rows = Rows {
         table: plan.table.clone(),
         columns,
         len: rows,
         wall_offset: now.wall_offset,
         frame: 0,
-    })
+    };
+    Ok((rows, full))
 }
 
 /// Adds the columns that the host decodes.

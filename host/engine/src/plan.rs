@@ -2,6 +2,7 @@
 //! kernel side.
 
 use crate::columns;
+use crate::join::{self, JoinColumns, PlannedJoin};
 use crate::options::{Fields, OutputOptions, RunError, Target};
 use crate::timers;
 use ig_bundle::Bundle;
@@ -30,6 +31,8 @@ pub(crate) struct PlannedTable {
     pub gathered: bool,
     /// Columns that are written, in this order.
     pub selected: Vec<usize>,
+    /// Groups of these that `columns` shows only from when one of them has a value.
+    pub quiet: Vec<Vec<usize>>,
     /// Only records for which this holds reach the guest.
     pub early: Option<Filter>,
     /// Only rows for which this holds are shown.
@@ -48,6 +51,8 @@ pub(crate) struct PlannedTable {
     pub decoder: Option<Decoder>,
     /// Wanted columns that the decoder has: index of the column, index in the decoder.
     pub decoded: Vec<(usize, usize)>,
+    /// Wanted columns of whose the rows are.
+    pub join: PlannedJoin,
 }
 
 /// The whole run.
@@ -104,8 +109,10 @@ impl Plan {
         let manifest = &bundle.manifest;
         let refused = |e: &dyn std::fmt::Display| RunError::Refused(e.to_string());
         let mut resolved = bundle.resolve(object).map_err(|e| refused(&e))?;
+        let mut joined = Vec::with_capacity(resolved.tables.len());
         for table in &mut resolved.tables {
             columns::complete(table, &resolved.sources);
+            joined.push(join::append(table, &resolved.sources));
         }
         if bundle.component.is_none() {
             manifest.check_without_guest().map_err(|e| refused(&e))?;
@@ -121,13 +128,13 @@ impl Plan {
         let mut planned = Vec::with_capacity(tables.len());
         let mut switched = Vec::new();
         let shown = Shown::of(tables, output)?;
-        for (i, table) in tables.iter().enumerate() {
+        for (i, (table, joined)) in tables.iter().zip(&joined).enumerate() {
             let wish = if shown.has(i) {
-                Wish::of(table, output, &shown, words)?
+                Wish::of(table, joined, output, &shown, words)?
             } else {
                 Wish::default()
             };
-            for c in wish.needed() {
+            for c in wish.needed(table, joined) {
                 if let (Some(Some(param)), Some(column)) =
                     (table.enables.get(c), table.table.columns.get(c))
                 {
@@ -142,7 +149,7 @@ impl Plan {
             let gathered = bundle.component.is_none() && table.mode.has_frames();
             planned.push(PlannedTable {
                 gathered,
-                ..plan_table(table, wish, sources, early)?
+                ..plan_table(table, joined, wish, sources, early)?
             });
         }
 
@@ -205,6 +212,29 @@ impl Plan {
             optional: optional.map(|p| p.name.clone()).collect(),
         })
     }
+}
+
+/// A table of the host's own, all of whose columns it makes itself.
+pub(crate) fn plan_alone(
+    table: Table,
+    mode: Mode,
+    output: &OutputOptions,
+    words: &Words,
+) -> Result<PlannedTable, RunError> {
+    let columns = table.columns.len();
+    let tables = [ResolvedTable {
+        table,
+        mode,
+        source: None,
+        origin: None,
+        columns: vec![ColumnSource::Guest; columns],
+        enables: vec![None; columns],
+    }];
+    let [table] = &tables;
+    let joined = JoinColumns::none(columns);
+    let shown = Shown::of(&tables, output)?;
+    let wish = Wish::of(table, &joined, output, &shown, words)?;
+    plan_table(table, &joined, wish, &[], false)
 }
 
 /// The tables that the user sees.
@@ -309,6 +339,7 @@ const DEFAULT_INTERVAL: u64 = 1_000_000_000;
 struct Wish {
     shown: bool,
     selected: Vec<usize>,
+    quiet: Vec<Vec<usize>>,
     filter: Option<Filter>,
     sort: Vec<SortKey>,
     max_rows: Option<usize>,
@@ -317,6 +348,7 @@ struct Wish {
 impl Wish {
     fn of(
         resolved: &ResolvedTable,
+        joined: &JoinColumns,
         output: &OutputOptions,
         shown: &Shown<'_>,
         words: &Words,
@@ -324,10 +356,14 @@ impl Wish {
         let table = &resolved.table;
         let selected = match &output.fields {
             Fields::Shown => select::default(table),
-            Fields::All => (0..table.columns.len()).collect(),
+            Fields::Own => (0..joined.own).collect(),
             Fields::Named(text) => select::select(table, Some(text))
                 .map_err(|e| RunError::Usage(format!("--fields: {e}")))?,
         };
+        let quiet = joined.quiet(&selected, |column| match &output.fields {
+            Fields::Named(text) => select::names(table, text, column),
+            Fields::Shown | Fields::Own => false,
+        });
         let frames = resolved.mode.has_frames();
         if !frames && !shown.all && (output.sort.is_some() || output.max_rows.is_some()) {
             let flag = if output.sort.is_some() {
@@ -358,6 +394,7 @@ impl Wish {
             } else {
                 Vec::new()
             },
+            quiet,
             filter,
             sort,
             max_rows: output
@@ -367,29 +404,41 @@ impl Wish {
         })
     }
 
-    /// The columns that have to be there: shown, sorted by, or looked at by the filter.
-    fn needed(&self) -> impl Iterator<Item = usize> {
+    /// The columns that somebody looks at: shown, sorted by, or filtered by.
+    fn asked(&self) -> Vec<usize> {
         let sorted = self.sort.iter().map(|key| key.column);
         let filtered = self.filter.iter().flat_map(Filter::columns).copied();
-        self.selected.iter().copied().chain(sorted).chain(filtered)
+        let selected = self.selected.iter().copied();
+        selected.chain(sorted).chain(filtered).collect()
+    }
+
+    /// The columns that have to be there: those, and what the joined ones among them are found by.
+    fn needed(&self, table: &ResolvedTable, joined: &JoinColumns) -> Vec<usize> {
+        let mut needed = self.asked();
+        needed.extend(joined.needed(&table.table, &needed));
+        needed
     }
 }
 
 fn plan_table(
     table: &ResolvedTable,
+    joined: &JoinColumns,
     wish: Wish,
     sources: &[ResolvedSource],
     early: bool,
 ) -> Result<PlannedTable, RunError> {
+    let needed = wish.needed(table, joined);
+    let join = joined.plan(&table.table, sources, &needed)?;
     let ResolvedTable {
         table,
         mode,
         source,
+        origin: _,
         columns,
         enables: _,
     } = table;
-    let mut wanted = vec![false; columns.len()];
-    for c in wish.needed() {
+    let mut wanted = vec![false; table.columns.len()];
+    for c in needed {
         if let Some(w) = wanted.get_mut(c) {
             *w = true;
         }
@@ -424,6 +473,7 @@ fn plan_table(
     let Wish {
         shown,
         selected,
+        quiet,
         filter,
         sort,
         max_rows,
@@ -438,6 +488,7 @@ fn plan_table(
         shown,
         gathered: false,
         selected,
+        quiet,
         early,
         filter,
         sort,
@@ -447,6 +498,7 @@ fn plan_table(
         source: *source,
         decoder,
         decoded,
+        join,
     })
 }
 

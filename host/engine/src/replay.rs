@@ -8,7 +8,7 @@ use crate::assembly::{self, GuestParts, PipelineParts, identities};
 use crate::guest::Say;
 use crate::ledger::Summary;
 use crate::options::{GuestLimits, OutputOptions, RunError, Target};
-use crate::owners::RecordedOwners;
+use crate::owners::{RecordedOwners, SharedOwners};
 use crate::pipeline::{Now, Pipeline, TooManyTraps};
 use crate::plan::Plan;
 use crate::questions::{Answers, RecordedMaps};
@@ -43,6 +43,8 @@ pub struct ReplayOptions {
     pub limits: GuestLimits,
     /// Where rows go. Nothing is lost to a slow reader: it is waited for.
     pub output: OutputOptions,
+    /// Who says whose records are; None: nobody knows.
+    pub directory: Option<Arc<Directory>>,
     /// Folder for compiled guests.
     pub cache: Option<PathBuf>,
     /// Also say what is only for a gadget's author.
@@ -64,6 +66,7 @@ pub fn replay(options: ReplayOptions) -> Result<Outcome, RunError> {
         params,
         limits,
         output,
+        directory,
         cache,
         verbose,
         stop,
@@ -133,6 +136,7 @@ pub fn replay(options: ReplayOptions) -> Result<Outcome, RunError> {
         words: &words,
         when_full: WhenFull::WaitUnless(stop.requested()),
         tap: None,
+        owners: directory.map(|it| SharedOwners::new(LiveOwners::new(it.reader()))),
         say: say.clone(),
     };
     let wrong = |e: &dyn std::fmt::Display| RunError::Recording(format!("{name}: {e}"));

@@ -2,6 +2,7 @@
 
 use crate::assembly::{self, GuestParts, PipelineParts, identities};
 use crate::command::{CommandError, Ended, Held, Running};
+use crate::containers::Containers;
 use crate::guest::Say;
 use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, Summary};
 use crate::options::{RunError, RunOptions};
@@ -64,6 +65,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         record,
         limits,
         output,
+        containers,
         cache,
         verbose,
         stop,
@@ -91,6 +93,9 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     if !missing.is_empty() {
         return Err(RunError::Missing(missing));
     }
+    // It looks at the machine while all else is made ready.
+    let asked = plan.tables.iter().any(|table| !table.join.is_empty());
+    let containers = asked.then(|| Containers::start(containers));
     let recorder = record
         .map(|record| {
             let header = recording::header(&bundle, &plan, &limits, &people, words.zone(), now());
@@ -179,6 +184,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         words: &words,
         when_full: WhenFull::Lose,
         tap,
+        owners: containers.as_ref().map(Containers::owners),
         say: say.clone(),
     };
     let mut pipeline = parts.join(guest)?;

@@ -141,7 +141,7 @@ impl Sink {
 }
 
 /// The rows that the user asked for.
-fn filtered(plan: &PlannedTable, rows: Rows) -> Result<Rows, TakeError> {
+pub(crate) fn filtered(plan: &PlannedTable, rows: Rows) -> Result<Rows, TakeError> {
     match &plan.filter {
         Some(filter) => {
             let mask = filter.apply(&rows);

@@ -104,6 +104,16 @@ pub fn select(table: &Table, fields: Option<&str>) -> Result<Vec<usize>, SelectE
     Ok(chosen)
 }
 
+/// Whether the text after `--fields` names a column to show it.
+#[must_use]
+pub fn names(table: &Table, fields: &str, column: usize) -> bool {
+    let mut names = fields.split(',').map(str::trim);
+    names.any(|name| {
+        let name = name.strip_prefix('+').unwrap_or(name);
+        table.find(name) == Some(column)
+    })
+}
+
 /// The index of the column of this name or alias.
 pub(crate) fn find(table: &Table, name: &str) -> Result<usize, SelectError> {
     table.find(name).ok_or_else(|| SelectError::Unknown {

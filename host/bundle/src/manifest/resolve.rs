@@ -55,6 +55,9 @@ pub struct ResolvedTable {
     pub mode: Mode,
     /// The index of the source to whose records the decoded columns belong; none when no column is decoded.
     pub source: Option<usize>,
+    /// The index of the source from whose records its rows come, decoded or not; none when they come from no record, or
+    /// from several sources.
+    pub origin: Option<usize>,
     /// Who gives each column's values, by the column's index.
     pub columns: Vec<ColumnSource>,
     /// The index of the parameter that the host sets when the column is wanted, by the column's index.
@@ -294,6 +297,7 @@ impl Manifest {
             },
             mode: table.mode,
             source: source.filter(|_| table.columns.is_empty()),
+            origin: source,
             columns: Vec::new(),
             enables: Vec::new(),
         };

@@ -1,7 +1,7 @@
 //! Tests of a gadget: its recordings are replayed, and the rows compared with those that were accepted before.
 //!
-//! A test is a file `DIR/tests/NAME.igrec` with `DIR/tests/NAME.expected.jsonl` beside it: every table with all of its
-//! columns, hidden ones too, as `-o json` writes them. The rows of the last time are kept in `DIR/.ig/test/NAME.jsonl`.
+//! A test is a file `DIR/tests/NAME.igrec` with `DIR/tests/NAME.expected.jsonl` beside it: every table with all of the
+//! gadget's own columns, hidden ones too, as `-o json` writes them. The rows of the last time are kept in `DIR/.ig/test/NAME.jsonl`.
 
 mod difference;
 
@@ -208,7 +208,7 @@ impl Test {
             },
             others: Vec::new(),
             table: None,
-            fields: Fields::All,
+            fields: Fields::Own,
             filter: None,
             sort: None,
             max_rows: None,
@@ -221,6 +221,7 @@ impl Test {
             limits: (options.limits)(recording.limits(), say),
             recording,
             output,
+            directory: None,
             cache: options.cache.clone(),
             verbose: false,
             stop: options.stop.clone(),

@@ -1,0 +1,291 @@
+//! The join by the host: whose each row is, as columns behind those of the table.
+//!
+//! Only columns that somebody wants are made, and only their owners are looked up: once for all rows one behind the other
+//! that have the same id. What is known of an owner is asked for once, until something about owners changes.
+
+mod columns;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub(crate) use columns::{JoinColumns, PlannedIdentity, PlannedJoin, append, describe};
+
+use crate::owners::{Asked, Owners, SharedOwners};
+use crate::pipeline::Now;
+use crate::plan::PlannedTable;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_array::{Array as _, ArrayRef};
+use arrow_buffer::NullBuffer;
+use ig_containers::Field;
+use ig_records::decode::Picked;
+use values::{Cache, Run};
+
+/// The root of the hierarchy. Where controllers are in hierarchies of version 1, everything is in that of version 2's
+/// root, containers too: it says nothing where a mount namespace does.
+const ROOT: u64 = 1;
+
+/// Cgroups of the last rows whose owner is remembered, by their last bits.
+const RECENT: usize = 64;
+
+/// Finds the owners of rows.
+pub(crate) struct Join {
+    /// None: nobody knows anything.
+    owners: Option<SharedOwners>,
+    generation: u64,
+    cache: Cache,
+    recent: [(u64, u32); RECENT],
+    runs: Vec<Run>,
+    /// It was said that texts are left out.
+    pub told_full: bool,
+}
+
+/// The records from which rows were made.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub source: usize,
+    pub picked: &'a Picked<'a>,
+}
+
+impl Join {
+    pub fn new(owners: Option<SharedOwners>) -> Self {
+        Self {
+            owners,
+            generation: 0,
+            cache: Cache::default(),
+            recent: [(0, Cache::NOBODY); RECENT],
+            runs: Vec::new(),
+            told_full: false,
+        }
+    }
+
+    /// Takes over what is new about owners, before a call.
+    pub fn refresh(&mut self) {
+        if let Some(owners) = &self.owners {
+            owners.lock().refresh();
+        }
+    }
+
+    /// Adds the columns that are wanted to those that the table has by itself. True: texts are left out that are more than
+    /// a column may have.
+    ///
+    /// # Errors
+    /// The record's fields can't be read.
+    pub fn add(
+        &mut self,
+        plan: &PlannedTable,
+        columns: &mut Vec<Option<ArrayRef>>,
+        origin: Option<Origin<'_>>,
+        rows: usize,
+        now: Now,
+    ) -> Result<bool, String> {
+        columns.resize(plan.table.columns.len(), None);
+        let mut full = false;
+        let Some(owners) = self.owners.clone().filter(|_| rows > 0) else {
+            return Ok(false);
+        };
+        for identity in &plan.join.identities {
+            let ids = Ids::of(&plan.join, identity, columns, origin)
+                .map_err(|e| format!("table {}: {e}", plan.table.name))?;
+            let mut asked = owners.lock();
+            self.find(&ids, &mut asked, rows, now);
+            for (column, field) in &identity.fields {
+                self.cache.ask(&mut *asked.owners, *field, &self.runs);
+                let wall_offset = now.wall_offset;
+                let array = self
+                    .cache
+                    .column(*field, &self.runs, rows, wall_offset, &mut full);
+                if let Some(slot) = columns.get_mut(*column) {
+                    *slot = array;
+                }
+            }
+        }
+        Ok(full)
+    }
+
+    /// Finds the owner of each row.
+    fn find(&mut self, ids: &Ids, asked: &mut Asked, rows: usize, now: Now) {
+        if self.generation == asked.generation() {
+            self.cache.tidy();
+        } else {
+            self.generation = asked.generation();
+            self.cache.clear();
+        }
+        // The numbers of the cache are others after it was cleared.
+        if self.cache.is_new() {
+            self.recent = [(0, Cache::NOBODY); RECENT];
+        }
+        let (owner, cgroup) = (ids.owner.values(), ids.cgroup.values());
+        let (mount_ns, time) = (ids.mount_ns.values(), ids.time.values());
+        self.runs.clear();
+        for row in 0..rows {
+            let slot = match owner.get(row) {
+                Some(owner) if owner != 0 => {
+                    // A column of kind owner is u32.
+                    self.cache.slot(u32::try_from(owner).unwrap_or(0))
+                }
+                unknown => {
+                    let at = |row| time.get(row).unwrap_or(now.boot);
+                    match (cgroup.get(row), mount_ns.get(row)) {
+                        (Some(cgroup), ns) if cgroup > ROOT => {
+                            let slot = self.of_cgroup(cgroup, &mut *asked.owners);
+                            match ns.filter(|_| slot == Cache::UNDECIDED) {
+                                Some(ns) => self.of_namespace(ns, at(row), &mut *asked.owners),
+                                None => slot,
+                            }
+                        }
+                        (cgroup, Some(ns)) => {
+                            let slot = self.of_namespace(ns, at(row), &mut *asked.owners);
+                            match cgroup.filter(|_| slot == Cache::UNDECIDED) {
+                                Some(cgroup) => self.of_cgroup(cgroup, &mut *asked.owners),
+                                None => slot,
+                            }
+                        }
+                        (Some(cgroup), None) => self.of_cgroup(cgroup, &mut *asked.owners),
+                        (None, None) if unknown.is_some() => Cache::UNDECIDED,
+                        (None, None) => Cache::NOBODY,
+                    }
+                }
+            };
+            match self.runs.last_mut() {
+                Some(run) if run.slot == slot => run.rows += 1,
+                _ => self.runs.push(Run { slot, rows: 1 }),
+            }
+        }
+    }
+
+    fn of_cgroup(&mut self, cgroup: u64, owners: &mut dyn Owners) -> u32 {
+        // Cgroup ids count up.
+        let place = cgroup as usize % RECENT;
+        if let Some((known, slot)) = self.recent.get(place)
+            && *known == cgroup
+            && *slot != Cache::NOBODY
+        {
+            return *slot;
+        }
+        let slot = self.cache.slot(owners.by_cgroup(cgroup));
+        if let Some(recent) = self.recent.get_mut(place) {
+            *recent = (cgroup, slot);
+        }
+        slot
+    }
+
+    fn of_namespace(&mut self, ns: u64, at: u64, owners: &mut dyn Owners) -> u32 {
+        let owner = owners.by_mount_namespace(ns, at);
+        self.cache.slot(owner)
+    }
+}
+
+/// The columns by which the owners of rows are found.
+#[derive(Debug, Default)]
+struct Ids {
+    owner: Id,
+    cgroup: Id,
+    mount_ns: Id,
+    time: Id,
+}
+
+#[derive(Debug, Default)]
+struct Id(Option<ArrayRef>);
+
+/// Numbers of a column.
+#[derive(Clone, Copy)]
+enum Numbers<'a> {
+    None,
+    U32(&'a [u32], Option<&'a NullBuffer>),
+    U64(&'a [u64], Option<&'a NullBuffer>),
+}
+
+impl Ids {
+    fn of(
+        join: &PlannedJoin,
+        identity: &PlannedIdentity,
+        columns: &[Option<ArrayRef>],
+        origin: Option<Origin<'_>>,
+    ) -> Result<Self, String> {
+        if let (Some(record), Some(decoder), Some(origin)) =
+            (&identity.record, &join.decoder, origin)
+            && origin.source == join.source
+        {
+            let decode = |field: Option<usize>| match field {
+                Some(field) => match decoder.decode(field, origin.picked) {
+                    Ok(array) => Ok(Id(Some(array))),
+                    Err(e) => Err(e.to_string()),
+                },
+                None => Ok(Id(None)),
+            };
+            return Ok(Self {
+                owner: Id(None),
+                cgroup: decode(record.cgroup)?,
+                mount_ns: decode(record.mount_ns)?,
+                time: decode(record.time)?,
+            });
+        }
+        let column = |index: Option<usize>| Id(index.and_then(|i| columns.get(i)?.clone()));
+        // A row that points at its record belongs to whom the record does.
+        let by_record = identity.decoded && origin.is_some();
+        Ok(Self {
+            owner: column(identity.owner.filter(|_| !by_record)),
+            cgroup: column(identity.cgroup),
+            mount_ns: column(identity.mount_ns),
+            time: column(identity.time),
+        })
+    }
+}
+
+impl Id {
+    fn values(&self) -> Numbers<'_> {
+        let Some(array) = &self.0 else {
+            return Numbers::None;
+        };
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+        if let Some(numbers) = array.as_primitive_opt::<UInt64Type>() {
+            return Numbers::U64(numbers.values(), nulls);
+        }
+        match array.as_primitive_opt::<UInt32Type>() {
+            Some(numbers) => Numbers::U32(numbers.values(), nulls),
+            None => Numbers::None,
+        }
+    }
+}
+
+impl Numbers<'_> {
+    fn get(self, row: usize) -> Option<u64> {
+        let valid = |nulls: Option<&NullBuffer>| {
+            nulls.is_none_or(|nulls| row < nulls.len() && nulls.is_valid(row))
+        };
+        match self {
+            Self::None => None,
+            Self::U32(values, nulls) => values
+                .get(row)
+                .filter(|_| valid(nulls))
+                .map(|n| (*n).into()),
+            Self::U64(values, nulls) => values.get(row).filter(|_| valid(nulls)).copied(),
+        }
+    }
+}
+
+/// Fields of these owners as columns, a row each, in their order.
+pub(crate) fn listed(
+    owners: &mut dyn Owners,
+    numbers: &[u32],
+    fields: &[Field],
+    wall_offset: i64,
+) -> Vec<Option<ArrayRef>> {
+    let mut cache = Cache::default();
+    let runs: Vec<Run> = numbers
+        .iter()
+        .map(|owner| Run {
+            slot: cache.slot(*owner),
+            rows: 1,
+        })
+        .collect();
+    let mut full = false;
+    fields
+        .iter()
+        .map(|field| {
+            cache.ask(owners, *field, &runs);
+            cache.column(*field, &runs, runs.len(), wall_offset, &mut full)
+        })
+        .collect()
+}
