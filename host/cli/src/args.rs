@@ -1,6 +1,6 @@
 //! The command line: one clap definition, completed with the gadget's own parameters once the bundle is known.
 
-use crate::{completion, doctor, man, new, recording, test, units, version};
+use crate::{completion, containers, doctor, list, man, new, recording, test, units, version};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ig_engine::manifest::{INTERVAL, Manifest, ParamType};
 use ig_engine::output::{Column, OutputSpec, Table};
@@ -24,6 +24,7 @@ pub fn program() -> Command {
         .subcommand(run())
         .subcommand(record())
         .subcommand(recording::command())
+        .subcommand(list::command())
         .subcommand(test::command())
         .subcommand(image())
         .subcommand(doctor::command())
@@ -130,6 +131,7 @@ pub fn run() -> Command {
                 .value_name("FILE.igrec")
                 .value_parser(value_parser!(PathBuf))
                 .conflicts_with_all(only_live)
+                .conflicts_with_all(containers::flags().map(|flag| flag.get_id().clone()))
                 .help(
                     "Takes a recording in place of the kernel: a file, or the name of one in the bundle; \
                      needs no rights",
@@ -341,6 +343,7 @@ fn of_gadget(name: &'static str) -> Command {
                 .value_parser(units::bytes)
                 .help("Size of each ring buffer, rounded up to a power of two [default: 4M, or what the gadget asks for]"),
         )
+        .args(containers::flags())
         .arg(
             flag("guest-cpu-time", "TIME")
                 .value_parser(units::duration)
@@ -449,6 +452,9 @@ fn columns(tables: &[Table]) -> String {
             .unwrap_or(0);
         for c in &table.columns {
             text.push_str(format!("  {:width$}  {}", name(c), c.description).trim_end());
+            if let Some(alias) = &c.alias {
+                text.push_str(&format!(" (also {alias})"));
+            }
             text.push('\n');
         }
         text.push('\n');

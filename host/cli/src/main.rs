@@ -3,8 +3,10 @@
 mod args;
 mod caller;
 mod completion;
+mod containers;
 mod doctor;
 mod image;
+mod list;
 mod man;
 mod new;
 mod recording;
@@ -127,6 +129,7 @@ fn subcommand(matches: &ArgMatches) -> Result<u8, Failure> {
             _ => Ok(exit::USAGE),
         },
         Some(("new", m)) => new::main(m),
+        Some(("list-containers", m)) => list::main(m),
         Some(("test", m)) => test::main(m),
         Some(("doctor", m)) => doctor::main(m),
         Some(("completion", m)) => completion::main(m),

@@ -1,13 +1,12 @@
 //! `ig run` and `ig record`: from the arguments to a running gadget, and from its end to an exit code.
 
 use crate::args::RecordOutput;
-use crate::{Failure, args, caller, exit, replay, sinks};
+use crate::{Failure, args, caller, containers, exit, replay, sinks};
 use anyhow::{Context, anyhow, bail};
 use clap::{ArgMatches, Command};
 use ig_engine::Say;
 use ig_engine::bundle::{Arch, Bundle};
 use ig_engine::command::{CommandError, CommandSpec};
-use ig_engine::containers::ContainerOptions;
 use ig_engine::options::{GuestLimits, RunError, RunOptions, Target};
 use ig_engine::output::{Format, OutputSpec, TerminalSize};
 use ig_engine::record::RecordOptions;
@@ -176,7 +175,7 @@ fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Resul
             }),
             limits,
             output,
-            containers: ContainerOptions::default(),
+            containers: containers::options(matches),
             cache,
             verbose,
             stop,
@@ -291,7 +290,7 @@ pub fn listen(stop: Arc<Stop>, terminal: Option<TerminalSize>) -> io::Result<()>
 }
 
 /// Columns of the terminal; 80 when it does not say.
-fn terminal_width() -> u16 {
+pub fn terminal_width() -> u16 {
     match rustix::termios::tcgetwinsize(rustix::stdio::stdout()) {
         Ok(size) if size.ws_col > 0 => size.ws_col,
         _ => 80,

@@ -41,6 +41,11 @@ pub fn take_stdout(specs: &[OutputSpec]) -> bool {
         .any(|spec| spec.file.is_none() && spec.format != Format::None)
 }
 
+/// What a flag says that not every command has.
+fn known<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, flag: &str) -> Option<T> {
+    matches.try_get_one(flag).ok().flatten().cloned()
+}
+
 /// Outputs as the engine wants them. `terminal`: standard output is one.
 pub fn options(
     matches: &ArgMatches,
@@ -86,7 +91,7 @@ pub fn options(
     Ok(OutputOptions {
         main,
         others: sinks.collect::<io::Result<_>>()?,
-        table: matches.get_one("table").cloned(),
+        table: known(matches, "table"),
         fields: matches
             .get_one("fields")
             .cloned()
@@ -94,7 +99,7 @@ pub fn options(
         filter: matches.get_one("filter").cloned(),
         sort: matches.get_one("sort").cloned(),
         max_rows: matches.get_one("max-rows").copied(),
-        interval: matches.get_one("interval").copied(),
+        interval: known(matches, "interval"),
         redact: matches
             .get_many::<String>("redact")
             .into_iter()
