@@ -1,8 +1,10 @@
 //! Containers, pods, units and sessions: who finds out for a run whose records are.
 
 use crate::owners::{LiveOwners, SharedOwners};
+use ig_containers::{Options, Service, Sockets, StartError};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use ig_containers::{Directory, Runtime};
 
@@ -31,18 +33,51 @@ impl Default for ContainerOptions {
 /// Finds out, for as long as it is there.
 pub(crate) struct Containers {
     directory: Arc<Directory>,
+    /// None: somebody else does.
+    service: Option<Service>,
 }
 
 impl Containers {
-    pub fn start(options: ContainerOptions) -> Self {
+    /// # Errors
+    /// Nothing can be found out here.
+    pub fn start(options: ContainerOptions) -> Result<Self, StartError> {
         let ContainerOptions {
-            runtimes: _,
-            sockets: _,
+            runtimes,
+            sockets: given,
             directory,
         } = options;
-        Self {
-            directory: directory.unwrap_or_default(),
+        if let Some(directory) = directory {
+            return Ok(Self {
+                directory,
+                service: None,
+            });
         }
+        let mut sockets = Sockets::default();
+        for (runtime, path) in given {
+            let socket = match runtime {
+                Runtime::Docker => &mut sockets.docker,
+                Runtime::Containerd => &mut sockets.containerd,
+                Runtime::Crio => &mut sockets.crio,
+                Runtime::Podman => &mut sockets.podman,
+                // They have none.
+                Runtime::Runc | Runtime::Crun => continue,
+            };
+            *socket = Some(path);
+        }
+        let service = Service::start(Options {
+            runtimes,
+            sockets,
+            ..Options::default()
+        })?;
+        Ok(Self {
+            directory: Arc::clone(service.directory()),
+            service: Some(service),
+        })
+    }
+
+    /// Waits until the runtimes' APIs have told what there is, at most this long.
+    pub fn ready(&self, timeout: Duration) -> bool {
+        self.service.as_ref().is_none_or(|it| it.ready(timeout))
     }
 
     pub fn directory(&self) -> &Arc<Directory> {
@@ -51,6 +86,7 @@ impl Containers {
 
     /// What a run asks.
     pub fn owners(&self) -> SharedOwners {
-        SharedOwners::new(LiveOwners::new(self.directory.reader()))
+        let by_cgroup = self.service.as_ref().is_none_or(Service::unified);
+        SharedOwners::new(LiveOwners::new(self.directory.reader(), by_cgroup))
     }
 }

@@ -25,6 +25,8 @@ use std::time::Duration;
 
 /// What comes and goes is looked for this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Runtimes are given this long for their first answer.
+const RUNTIMES_WITHIN: Duration = Duration::from_secs(2);
 /// A reader that takes nothing for this long at the end is not waited for any more.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -92,7 +94,10 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
         &WhenFull::WaitUnless(stop.requested()),
     )?;
     let [plan] = tables;
-    let containers = Containers::start(containers);
+    let containers = Containers::start(containers).map_err(|e| RunError::Host(e.to_string()))?;
+    if !containers.ready(RUNTIMES_WITHIN) {
+        say("a container runtime does not answer; what only it knows is missing");
+    }
     let mut listing = Listing {
         list: List::new(containers.directory(), only),
         plan,
@@ -100,6 +105,9 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
         redactor: redactor.unwrap_or_default(),
         outputs,
     };
+    if !rustix::process::geteuid().is_root() {
+        say("not root: what only root may read of containers is missing");
+    }
     let events = listing.list.look(true);
     if events.is_empty() && !watch {
         say("no container is there, as far as can be seen");

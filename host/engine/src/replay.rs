@@ -136,7 +136,7 @@ pub fn replay(options: ReplayOptions) -> Result<Outcome, RunError> {
         words: &words,
         when_full: WhenFull::WaitUnless(stop.requested()),
         tap: None,
-        owners: directory.map(|it| SharedOwners::new(LiveOwners::new(it.reader()))),
+        owners: directory.map(|it| SharedOwners::new(LiveOwners::new(it.reader(), true))),
         say: say.clone(),
     };
     let wrong = |e: &dyn std::fmt::Display| RunError::Recording(format!("{name}: {e}"));

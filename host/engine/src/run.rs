@@ -96,6 +96,13 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     // It looks at the machine while all else is made ready.
     let asked = plan.tables.iter().any(|table| !table.join.is_empty());
     let containers = asked.then(|| Containers::start(containers));
+    let containers = match containers.transpose() {
+        Ok(containers) => containers,
+        Err(e) => {
+            say(&format!("whose rows are is not known: {e}"));
+            None
+        }
+    };
     let recorder = record
         .map(|record| {
             let header = recording::header(&bundle, &plan, &limits, &people, words.zone(), now());

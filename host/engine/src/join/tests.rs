@@ -165,7 +165,10 @@ fn directory() -> Arc<Directory> {
 }
 
 fn join(directory: &Arc<Directory>) -> Join {
-    Join::new(Some(SharedOwners::new(LiveOwners::new(directory.reader()))))
+    Join::new(Some(SharedOwners::new(LiveOwners::new(
+        directory.reader(),
+        true,
+    ))))
 }
 
 fn ids(values: &[Option<u64>]) -> Option<ArrayRef> {
