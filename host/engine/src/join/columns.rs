@@ -14,6 +14,8 @@ pub(crate) struct JoinColumns {
     /// By place behind the table's own.
     columns: Vec<(usize, Field)>,
     identities: Vec<Identity>,
+    /// Behind those: of each endpoint its own column, and the one of its name.
+    endpoints: Vec<(usize, usize)>,
 }
 
 /// By what an owner is found: columns of the table's own, or fields of the record.
@@ -65,7 +67,38 @@ pub(crate) fn append(table: &mut ResolvedTable, sources: &[ResolvedSource]) -> J
         own,
         columns,
         identities,
+        endpoints: endpoints(&mut table.table, own),
     }
+}
+
+/// Adds a column for the name of each endpoint.
+fn endpoints(table: &mut Table, own: usize) -> Vec<(usize, usize)> {
+    let mut added = Vec::new();
+    for endpoint in 0..own {
+        let Some(column) = table.columns.get(endpoint) else {
+            continue;
+        };
+        let name = format!("{}.name", column.name);
+        let resolves = column.kind == Kind::Endpoint && column.data_type == Kind::endpoint_type();
+        if !resolves || table.find(&name).is_some() {
+            continue;
+        }
+        let description = format!(
+            "Whose address {} is: p/NAMESPACE/POD:PORT, or c/CONTAINER:PORT",
+            column.name
+        );
+        added.push((endpoint, table.columns.len()));
+        table.columns.push(Column {
+            name,
+            description,
+            data_type: DataType::Text,
+            kind: Kind::None,
+            width: Some(24),
+            hidden: true,
+            alias: None,
+        });
+    }
+    added
 }
 
 /// A field as a column, with what the names begin with; none if all of its names are taken.
@@ -209,12 +242,14 @@ pub(crate) struct PlannedJoin {
     pub source: usize,
     /// Reads what the table has no column for.
     pub decoder: Option<Decoder>,
+    /// Endpoints whose names are wanted, and the column that these go to.
+    pub endpoints: Vec<(usize, usize)>,
 }
 
 impl PlannedJoin {
     /// Nobody asks whose rows are.
     pub fn is_empty(&self) -> bool {
-        self.identities.is_empty()
+        self.identities.is_empty() && self.endpoints.is_empty()
     }
 
     /// How many fields of each record are read.
@@ -276,7 +311,7 @@ impl JoinColumns {
     pub fn needed(&self, table: &Table, wanted: &[usize]) -> Vec<usize> {
         let identities = self.identities.iter().enumerate();
         let asked = identities.filter(|(i, _)| self.fields(*i, wanted).next().is_some());
-        let mut needed = Vec::new();
+        let mut needed: Vec<usize> = self.names(wanted).map(|(endpoint, _)| endpoint).collect();
         for (_, identity) in asked {
             let Identity {
                 cgroup,
@@ -290,6 +325,12 @@ impl JoinColumns {
             }
         }
         needed
+    }
+
+    /// The endpoints whose names are wanted.
+    fn names(&self, wanted: &[usize]) -> impl Iterator<Item = (usize, usize)> {
+        let endpoints = self.endpoints.iter().copied();
+        endpoints.filter(|(_, name)| wanted.contains(name))
     }
 
     /// The columns of an identity that are wanted.
@@ -318,7 +359,10 @@ impl JoinColumns {
         sources: &[ResolvedSource],
         wanted: &[usize],
     ) -> Result<PlannedJoin, RunError> {
-        let mut planned = PlannedJoin::default();
+        let mut planned = PlannedJoin {
+            endpoints: self.names(wanted).collect(),
+            ..PlannedJoin::default()
+        };
         let mut specs = Vec::new();
         for (i, identity) in self.identities.iter().enumerate() {
             let fields: Vec<(usize, Field)> = self.fields(i, wanted).collect();

@@ -4,6 +4,7 @@
 //! that have the same id. What is known of an owner is asked for once, until something about owners changes.
 
 mod columns;
+mod endpoints;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -98,6 +99,14 @@ impl Join {
                 if let Some(slot) = columns.get_mut(*column) {
                     *slot = array;
                 }
+            }
+        }
+        for (endpoint, name) in &plan.join.endpoints {
+            let endpoints = columns.get(*endpoint).cloned().flatten();
+            let mut asked = owners.lock();
+            let names = endpoints.and_then(|it| endpoints::names(&it, &mut *asked.owners));
+            if let Some(slot) = columns.get_mut(*name) {
+                *slot = names;
             }
         }
         Ok(full)

@@ -527,3 +527,45 @@ fn nobody_who_knows_is_no_error() {
     let get = added(&mut join, &plan, vec![ids(&[Some(1)])], 1);
     assert!(get("scope").is_none());
 }
+
+#[test]
+fn endpoints_have_the_names_of_pods_and_containers() {
+    use arrow_array::{BinaryArray, StructArray, UInt16Array};
+    let directory = directory();
+    for (id, address) in [("a", [10, 0, 0, 1]), ("b", [10, 0, 0, 2])] {
+        directory.learn(Facts {
+            id: id.to_owned(),
+            addresses: vec![address.into()],
+            ..Facts::default()
+        });
+    }
+    let mut join = join(&directory);
+    let mut table = table(&[("dst", Kind::endpoint_type(), Kind::Endpoint, None)]);
+    table.origin = None;
+    let plan = planned(table, &["dst.name"]);
+    assert_eq!(plan.table.columns.len(), 2);
+    assert!(!plan.join.is_empty());
+    let addresses = [
+        &[10, 0, 0, 1][..],
+        &[10, 0, 0, 2],
+        &[10, 0, 0, 3],
+        &[1, 2],
+        &[10, 0, 0, 1],
+    ];
+    let ports: UInt16Array = [Some(80), Some(443), Some(1), None, None]
+        .into_iter()
+        .collect();
+    // An empty array of the type knows the names of the fields.
+    let empty = arrow_array::new_empty_array(&Kind::endpoint_type().arrow());
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(BinaryArray::from_iter_values(addresses)),
+        Arc::new(ports),
+    ];
+    let fields = empty.as_struct().fields().clone();
+    let dst: ArrayRef = Arc::new(StructArray::try_new(fields, columns, None).unwrap());
+    let get = added(&mut join, &plan, vec![Some(dst.clone())], 5);
+    let names = ["c/web:80", "p/default/p:443", "", "", "c/web"];
+    assert_eq!(texts(get("dst.name").as_ref()), some(&names));
+    let get = added(&mut join, &plan, vec![Some(dst.slice(2, 2))], 2);
+    assert!(get("dst.name").is_none());
+}
