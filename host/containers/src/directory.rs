@@ -190,8 +190,9 @@ struct Inner {
 #[derive(Debug)]
 pub struct Directory {
     inner: Mutex<Inner>,
-    /// Cgroups that are pending.
+    /// Cgroups that are pending, and looks at the machine that are due.
     pending: AtomicUsize,
+    looks: AtomicUsize,
     limits: Tombstones,
 }
 
@@ -218,6 +219,7 @@ impl Directory {
         Self {
             inner: Mutex::new(inner),
             pending: AtomicUsize::new(0),
+            looks: AtomicUsize::new(0),
             limits,
         }
     }
@@ -239,10 +241,27 @@ impl Directory {
         Reader::new(Arc::clone(self), shared, all)
     }
 
-    /// Cgroups of which nobody knows yet whose they are.
+    /// Cgroups of which nobody knows yet whose they are, and looks at the machine that are due because there may be others.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending.load(Ordering::Acquire)
+    }
+
+    /// There may be cgroups that nobody told of: until [`Directory::looked`] something is pending.
+    pub(crate) fn look_due(&self) {
+        self.looks.fetch_add(1, Ordering::Release);
+        self.pending.fetch_add(1, Ordering::Release);
+    }
+
+    /// A look begins, for so many that are due.
+    pub(crate) fn looks_due(&self) -> usize {
+        self.looks.load(Ordering::Acquire)
+    }
+
+    /// The look that began for so many is over.
+    pub(crate) fn looked(&self, looks: usize) {
+        self.looks.fetch_sub(looks, Ordering::Release);
+        self.pending.fetch_sub(looks, Ordering::Release);
     }
 
     /// A cgroup was made. It is pending until it is decided, unless it is known already.

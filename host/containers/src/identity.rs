@@ -48,6 +48,8 @@ pub(crate) struct Identity {
     without_namespace: HashMap<u64, String>,
     /// Cgroups that a scan found to be no container's, and how many more scans look again: it may have come too early.
     unsure: HashMap<u64, u8>,
+    /// Known cgroups that a scan did not find, and when that was.
+    missing: HashMap<u64, u64>,
 }
 
 /// The cgroup that is judged.
@@ -77,6 +79,7 @@ impl Identity {
             made: HashMap::new(),
             without_namespace: HashMap::new(),
             unsure: HashMap::new(),
+            missing: HashMap::new(),
         })
     }
 

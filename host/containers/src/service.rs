@@ -118,6 +118,8 @@ enum Message {
 struct Flags {
     /// Messages did not fit into the queue.
     lost: AtomicBool,
+    /// Nobody tells of new cgroups any more.
+    unwatched: AtomicBool,
     end: AtomicBool,
 }
 
@@ -189,12 +191,21 @@ impl Service {
         self.unified
     }
 
-    /// Takes note of an event. A new cgroup is pending in the directory when this returns; all else comes later.
+    /// Takes note of an event. A new cgroup is pending in the directory when this returns, and after lost events a look at
+    /// the machine is ([`Directory::pending`]); all else comes later.
     pub fn tell(&self, event: Event) {
+        if matches!(event, Event::Lost { .. }) {
+            self.directory.look_due();
+        }
         if let Event::Made { cgroup, parent, .. } = &event {
             self.directory.made(*cgroup, Some(*parent));
         }
         give(&self.sender, &self.flags, Message::Event(event));
+    }
+
+    /// Nobody tells of new cgroups any more: from now on the machine is scanned once a second.
+    pub fn unwatched(&self) {
+        self.flags.unwatched.store(true, Ordering::Release);
     }
 
     /// Waits until every runtime whose socket is there has given its first list or failed, at most this long. True: they
@@ -254,6 +265,7 @@ fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watc
         if Instant::now() >= tick {
             tick = Instant::now() + TICK;
             identity.sweep();
+            let watched = watched && !flags.unwatched.load(Ordering::Acquire);
             if !watched || identity.is_unsure() {
                 due.get_or_insert_with(Instant::now);
             }

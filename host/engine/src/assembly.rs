@@ -102,7 +102,7 @@ pub(crate) struct GuestParts {
     /// Who answers about these.
     pub maps: Box<dyn Maps>,
     /// Who knows whose records are.
-    pub owners: Box<dyn Owners>,
+    pub owners: SharedOwners,
     /// By source: where its records say whose they are.
     pub identities: Vec<Option<RecordIdentity>>,
     /// Show its debug messages.
@@ -168,7 +168,7 @@ impl GuestParts {
             say.clone(),
         );
         if granted.containers {
-            host.owners = AskedOwners::new(owners, identities, staging);
+            host.owners = AskedOwners::new(Box::new(owners), identities, staging);
         }
         host.debug = debug;
         let defaults = Limits::default();

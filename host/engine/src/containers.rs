@@ -1,7 +1,11 @@
 //! Containers, pods, units and sessions: who finds out for a run whose records are.
 
-use crate::owners::{LiveOwners, SharedOwners};
-use ig_containers::{Options, Service, Sockets, StartError};
+use crate::guest::Say;
+use crate::identity::RecordIdentity;
+use crate::owners::LiveOwners;
+use crate::pipeline::Undecided;
+use crate::watch::Watch;
+use ig_containers::{Options, Sockets};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,13 +38,15 @@ impl Default for ContainerOptions {
 pub(crate) struct Containers {
     directory: Arc<Directory>,
     /// None: somebody else does.
-    service: Option<Service>,
+    watch: Option<Watch>,
 }
 
 impl Containers {
+    /// `told`: the kernel is to tell of new cgroups at once; `say` hears when it can't.
+    ///
     /// # Errors
     /// Nothing can be found out here.
-    pub fn start(options: ContainerOptions) -> Result<Self, StartError> {
+    pub fn start(options: ContainerOptions, told: bool, say: &Say) -> Result<Self, String> {
         let ContainerOptions {
             runtimes,
             sockets: given,
@@ -49,7 +55,7 @@ impl Containers {
         if let Some(directory) = directory {
             return Ok(Self {
                 directory,
-                service: None,
+                watch: None,
             });
         }
         let mut sockets = Sockets::default();
@@ -64,29 +70,52 @@ impl Containers {
             };
             *socket = Some(path);
         }
-        let service = Service::start(Options {
+        let options = Options {
             runtimes,
             sockets,
             ..Options::default()
-        })?;
+        };
+        let watch = if told {
+            Watch::start(options, say)
+        } else {
+            Watch::unwatched(options)
+        }?;
         Ok(Self {
-            directory: Arc::clone(service.directory()),
-            service: Some(service),
+            directory: Arc::clone(watch.service().directory()),
+            watch: Some(watch),
         })
     }
 
     /// Waits until the runtimes' APIs have told what there is, at most this long.
     pub fn ready(&self, timeout: Duration) -> bool {
-        self.service.as_ref().is_none_or(|it| it.ready(timeout))
+        let watch = self.watch.as_ref();
+        watch.is_none_or(|watch| watch.service().ready(timeout))
     }
 
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
     }
 
-    /// What a run asks.
-    pub fn owners(&self) -> SharedOwners {
-        let by_cgroup = self.service.as_ref().is_none_or(Service::unified);
-        SharedOwners::new(LiveOwners::new(self.directory.reader(), by_cgroup))
+    /// Records name the cgroups of the directory: not on a machine with the hierarchies of version 1 alone.
+    fn by_cgroup(&self) -> bool {
+        let watch = self.watch.as_ref();
+        watch.is_none_or(|watch| watch.service().unified())
+    }
+
+    /// What a run asks. `watches`: its guest is told of containers that come and go.
+    pub fn owners(&self, watches: bool) -> LiveOwners {
+        LiveOwners::new(self.directory.reader(), self.by_cgroup(), watches)
+    }
+
+    /// What keeps the records of new cgroups back until they are known; None where nobody tells of new ones, or records do
+    /// not say which cgroup they are of.
+    pub fn undecided(&self, identities: Vec<Option<RecordIdentity>>) -> Option<Undecided> {
+        let settled = self.watch.as_ref()?.settled()?;
+        let reader = self.by_cgroup().then(|| self.directory.reader())?;
+        Some(Undecided::new(
+            reader,
+            move || settled.settled(),
+            identities,
+        ))
     }
 }

@@ -97,12 +97,6 @@ impl Hold {
         self.undecided
     }
 
-    /// When somebody has waited long enough, in nanoseconds of CLOCK_BOOTTIME.
-    pub fn deadline(&self) -> Option<u64> {
-        let first = self.waiting.values().map(|waiting| waiting.since).min();
-        first.map(|since| since.saturating_add(self.limits.time))
-    }
-
     /// Takes the records out of a span whose cgroup (`cgroup_of`) is `open`: not decided. Whoever is decided since some of
     /// its records wait has to be released before, or it would overtake them.
     pub fn sift(
@@ -323,7 +317,7 @@ mod tests {
         let mut bench = Bench::new(&[]);
         assert!(bench.deliver(0, &[(1, 1), (2, 2)], 0));
         assert_eq!(bench.delivered, [(0, vec![1, 2])]);
-        assert!(bench.hold.is_empty() && bench.hold.deadline().is_none());
+        assert!(bench.hold.is_empty());
     }
 
     #[test]
@@ -333,7 +327,6 @@ mod tests {
         bench.deliver(1, &[(7, 6), (8, 7)], 20);
         bench.deliver(0, &[(7, 8)], 30);
         assert_eq!(bench.delivered, [(0, vec![1, 4])]);
-        assert_eq!(bench.hold.deadline(), Some(110));
         bench.delivered.clear();
         bench.open.remove(&7);
         bench.deliver(0, &[(7, 9), (8, 10)], 40);
@@ -360,7 +353,6 @@ mod tests {
         assert_eq!(bench.hold.undecided(), 2);
         bench.deliver(0, &[(7, 4)], 101);
         assert_eq!(bench.delivered.last(), Some(&(0, vec![4])));
-        assert_eq!(bench.hold.deadline(), Some(190));
         bench.release(102, true);
         assert_eq!(bench.delivered.last(), Some(&(0, vec![3])));
         assert_eq!((bench.hold.undecided(), bench.hold.bytes), (3, 0));

@@ -184,12 +184,21 @@ pub struct Summary {
     pub left_out: Vec<LeftOut>,
     /// Nanoseconds that the writer waited for whoever reads the output.
     pub output_blocked_ns: u64,
+    /// Records that were handed over before it was known whose they are: their owner was not found out in time.
+    #[serde(skip_serializing_if = "is_none")]
+    pub owner_undecided: u64,
     /// Of a replay: the guest's questions to which the recording has no answer, by what was asked.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unanswered: BTreeMap<String, u64>,
     /// The recording that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingSummary>,
+}
+
+/// For what is left out when nothing was counted.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A recording that was made.
@@ -342,6 +351,13 @@ impl fmt::Display for Summary {
                 f,
                 "output waited {:.1} s for its reader",
                 self.output_blocked_ns as f64 / 1e9
+            )?;
+        }
+        if self.owner_undecided > 0 {
+            writeln!(
+                f,
+                "{} records were shown before it was known whose they are",
+                self.owner_undecided
             )?;
         }
         for (question, n) in &self.unanswered {

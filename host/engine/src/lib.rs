@@ -26,6 +26,7 @@ mod sink;
 pub mod stop;
 pub mod testing;
 mod timers;
+mod watch;
 
 pub use guest::Say;
 pub use ig_bundle::{build, manifest};

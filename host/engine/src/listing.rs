@@ -11,7 +11,7 @@ use crate::sink::filtered;
 use crate::stop::Stop;
 use arrow_array::{ArrayRef, BinaryArray};
 use ig_containers::{Directory, Field, Handle, Kind as OwnerKind, Owner};
-use ig_kernel::clock;
+use ig_kernel::{clock, host};
 use ig_table::frames::{FrameLimits, Frames, Mode};
 use ig_table::kinds::words::Words;
 use ig_table::names::Passwd;
@@ -94,7 +94,12 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
         &WhenFull::WaitUnless(stop.requested()),
     )?;
     let [plan] = tables;
-    let containers = Containers::start(containers).map_err(|e| RunError::Host(e.to_string()))?;
+    let containers = Containers::start(
+        containers,
+        watch && host::check(host::Needs::default()).is_empty(),
+        &say,
+    )
+    .map_err(RunError::Host)?;
     if !containers.ready(RUNTIMES_WITHIN) {
         say("a container runtime does not answer; what only it knows is missing");
     }
@@ -212,7 +217,7 @@ struct List {
 impl List {
     fn new(directory: &Arc<Directory>, only: Vec<(Field, String)>) -> Self {
         Self {
-            owners: LiveOwners::watching(directory.reader()),
+            owners: LiveOwners::new(directory.reader(), true, true),
             only,
             told: BTreeMap::new(),
         }
@@ -221,11 +226,10 @@ impl List {
     /// What happened since the last look, by the number of the container.
     fn look(&mut self, first: bool) -> Vec<(Event, u32)> {
         let mut events = Vec::new();
-        if !self.owners.refresh() && !first {
+        let (mut added, mut removed) = (Vec::new(), Vec::new());
+        if !self.owners.changes(&mut added, &mut removed) && !first {
             return events;
         }
-        let (mut added, mut removed) = (Vec::new(), Vec::new());
-        self.owners.changes(&mut added, &mut removed);
         let coming = if first { Event::Existing } else { Event::Added };
         for (number, told) in &mut self.told {
             let now = Handle::new(*number).and_then(|handle| self.owners.owner(handle));

@@ -1,8 +1,10 @@
 //! From a span of records to rows in the writers' queues: guest, decoder, ledgers. Knows nothing of where spans come
 //! from.
 
+mod undecided;
 mod watched;
 
+pub(crate) use self::undecided::Undecided;
 use self::watched::Watched;
 use crate::early::{Early, Left};
 use crate::guest::{Emitted, GuestHost, Say, Staged};
@@ -82,6 +84,8 @@ pub(crate) struct Pipeline {
     watched: Watched,
     /// Says whose rows are.
     join: Join,
+    /// Keeps records back whose owner is being found out.
+    undecided: Option<Undecided>,
     /// Gets a copy of everything that comes in.
     tap: Option<Tap>,
     /// The timers that waited when the present call began; for the tap.
@@ -126,6 +130,7 @@ impl Pipeline {
             instance,
             early: Early::default(),
             watched: Watched::default(),
+            undecided: None,
             join: Join::new(None),
             tap,
             overdue: Vec::new(),
@@ -162,8 +167,8 @@ impl Pipeline {
         }
     }
 
-    /// Hands a span of a source over. `records` of it are not discarded.
-    pub fn deliver(
+    /// Hands a span of a source over, as it is. `records` of it are not discarded.
+    pub fn deliver_now(
         &mut self,
         source: usize,
         span: &[u8],
@@ -437,6 +442,7 @@ impl Pipeline {
             instance,
             early: _,
             watched: _,
+            undecided,
             join: _,
             tap: _,
             overdue: _,
@@ -476,6 +482,7 @@ impl Pipeline {
             guest,
             blocked_ns,
             write_error,
+            undecided: undecided.map_or(0, |undecided| undecided.delivered()),
         }
     }
 
@@ -697,6 +704,8 @@ pub(crate) struct Finished {
     pub blocked_ns: u64,
     /// Writing failed otherwise than by a reader that went away.
     pub write_error: Option<String>,
+    /// Records that were handed over before it was known whose they are.
+    pub undecided: u64,
 }
 
 /// The three numbers must be the records that were handed over.

@@ -8,7 +8,7 @@ use crate::assembly::{self, GuestParts, PipelineParts, identities};
 use crate::guest::Say;
 use crate::ledger::Summary;
 use crate::options::{GuestLimits, OutputOptions, RunError, Target};
-use crate::owners::{RecordedOwners, SharedOwners};
+use crate::owners::{LiveOwners, RecordedOwners, SharedOwners};
 use crate::pipeline::{Now, Pipeline, TooManyTraps};
 use crate::plan::Plan;
 use crate::questions::{Answers, RecordedMaps};
@@ -17,9 +17,10 @@ use crate::run::Outcome;
 use crate::stop::{Reason, Stop};
 use ig_bundle::Bundle;
 use ig_bundle::manifest::{ParamTarget, ResolvedSource};
+use ig_containers::Directory;
 use ig_records::recording::{
-    Call, Entry, Header, MAP_ANSWER, Moment, OWNER_FIELD, OWNER_OF_CGROUP, OWNER_OF_ID,
-    OWNER_OF_MOUNT_NAMESPACE, Overdue, Reader,
+    Call, Entry, Header, MAP_ANSWER, Moment, OWNER_FIELD, OWNER_OF_ADDRESS, OWNER_OF_CGROUP,
+    OWNER_OF_ID, OWNER_OF_MOUNT_NAMESPACE, Overdue, Reader,
 };
 use ig_records::span::Span;
 use ig_table::output::WhenFull;
@@ -111,6 +112,14 @@ pub fn replay(options: ReplayOptions) -> Result<Outcome, RunError> {
         grants,
         ..
     } = plan;
+    let owners = SharedOwners::new(Box::new(RecordedOwners::new(answers.clone())));
+    let joined = match directory {
+        Some(directory) => {
+            let live = LiveOwners::new(directory.reader(), true, false);
+            Some(SharedOwners::new(Box::new(live)))
+        }
+        None => recording.header().owners.then(|| owners.clone()),
+    };
     let (program, ()) = assembly::compile_beside(&bundle, cache, &say, || ());
     let guest = program?.map(|program| GuestParts {
         program,
@@ -121,7 +130,7 @@ pub fn replay(options: ReplayOptions) -> Result<Outcome, RunError> {
             answers: answers.clone(),
         }),
         grants,
-        owners: Box::new(RecordedOwners::new(answers.clone())),
+        owners: owners.clone(),
         identities: identities(&planned),
         debug: verbose,
     });
@@ -136,7 +145,7 @@ pub fn replay(options: ReplayOptions) -> Result<Outcome, RunError> {
         words: &words,
         when_full: WhenFull::WaitUnless(stop.requested()),
         tap: None,
-        owners: directory.map(|it| SharedOwners::new(LiveOwners::new(it.reader(), true))),
+        owners: joined,
         say: say.clone(),
     };
     let wrong = |e: &dyn std::fmt::Display| RunError::Recording(format!("{name}: {e}"));
@@ -303,6 +312,7 @@ impl Replay {
                     if matches!(
                         kind,
                         MAP_ANSWER
+                            | OWNER_OF_ADDRESS
                             | OWNER_OF_CGROUP
                             | OWNER_OF_MOUNT_NAMESPACE
                             | OWNER_OF_ID

@@ -6,7 +6,7 @@ use crate::containers::Containers;
 use crate::guest::Say;
 use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, Summary};
 use crate::options::{RunError, RunOptions};
-use crate::owners::{LiveOwners, NoOwners, Owners, TapedOwners};
+use crate::owners::{NoOwners, Owners, SharedOwners, TapedOwners};
 use crate::pipeline::{Now, Pipeline, TooManyTraps};
 use crate::plan::Plan;
 use crate::questions::KernelMaps;
@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 /// How a run ended.
@@ -46,6 +47,8 @@ pub struct Outcome {
 const STOP: u64 = 0;
 /// After detaching, a record that is being written is waited for this long.
 const BUSY_GRACE: Duration = Duration::from_millis(100);
+/// While records wait for it to be known whose they are, it is asked this often.
+const DECISION: Duration = Duration::from_millis(1);
 /// A command that got the same Ctrl-C is given this long to end by itself.
 const COMMAND_GRACE: Duration = Duration::from_millis(200);
 
@@ -93,16 +96,6 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     if !missing.is_empty() {
         return Err(RunError::Missing(missing));
     }
-    // It looks at the machine while all else is made ready.
-    let asked = plan.tables.iter().any(|table| !table.join.is_empty());
-    let containers = asked.then(|| Containers::start(containers));
-    let containers = match containers.transpose() {
-        Ok(containers) => containers,
-        Err(e) => {
-            say(&format!("whose rows are is not known: {e}"));
-            None
-        }
-    };
     let recorder = record
         .map(|record| {
             let header = recording::header(&bundle, &plan, &limits, &people, words.zone(), now());
@@ -120,10 +113,25 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         .map(|spec| Held::start(spec, stop.clone()))
         .transpose()?;
 
-    // Neither waits for the other: the guest's machine code and the kernel's verifier.
-    let (program, loaded) = assembly::compile_beside(&bundle, cache, &say, || {
-        load(&bundle.object, &object, &plan, ring_size)
+    // None waits for another: the guest's machine code, the kernel's verifier, a look at whose the machine's cgroups are.
+    let asked = plan.tables.iter().any(|table| !table.join.is_empty());
+    let asks = bundle.manifest.guest.asks_about_containers();
+    let (containers, (program, loaded)) = std::thread::scope(|scope| {
+        let containers =
+            (asked || asks).then(|| scope.spawn(|| Containers::start(containers, true, &say)));
+        let parts = assembly::compile_beside(&bundle, cache, &say, || {
+            load(&bundle.object, &object, &plan, ring_size)
+        });
+        (containers.map(ScopedJoinHandle::join), parts)
     });
+    let containers = match containers {
+        Some(Ok(Ok(containers))) => Some(containers),
+        Some(Ok(Err(e))) => {
+            say(&format!("whose records are is not known: {e}"));
+            None
+        }
+        Some(Err(_)) | None => None,
+    };
     let mut loaded = loaded?;
     let program = program?;
 
@@ -157,6 +165,11 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         ..
     } = plan;
     let tap = recorder.as_ref().map(Recorder::tap);
+    let owners = owners(
+        containers.as_ref(),
+        bundle.manifest.guest.watch,
+        tap.clone(),
+    );
     let guest = match program {
         None => None,
         Some(program) => {
@@ -173,8 +186,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
                     maps,
                     tap: tap.clone(),
                 }),
-                // Nobody finds out yet.
-                owners: owners(None, tap.clone()),
+                owners: owners.clone(),
                 identities: identities(&sources),
                 debug: verbose,
             })
@@ -191,10 +203,14 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         words: &words,
         when_full: WhenFull::Lose,
         tap,
-        owners: containers.as_ref().map(Containers::owners),
+        owners: containers.is_some().then_some(owners),
         say: say.clone(),
     };
     let mut pipeline = parts.join(guest)?;
+    let undecided = containers.as_ref();
+    if let Some(undecided) = undecided.and_then(|c| c.undecided(identities(&sources))) {
+        pipeline.hold_undecided(undecided);
+    }
     pipeline.init(now()).map_err(RunError::Init)?;
 
     loaded
@@ -221,15 +237,15 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
 }
 
 /// Who knows whose records are. The answers are recorded where there is a recording.
-fn owners(live: Option<LiveOwners>, tap: Option<Tap>) -> Box<dyn Owners> {
-    let owners: Box<dyn Owners> = match live {
-        Some(live) => Box::new(live),
+fn owners(containers: Option<&Containers>, watches: bool, tap: Option<Tap>) -> SharedOwners {
+    let owners: Box<dyn Owners> = match containers {
+        Some(containers) => Box::new(containers.owners(watches)),
         None => Box::new(NoOwners),
     };
-    match tap {
+    SharedOwners::new(match tap {
         Some(tap) => Box::new(TapedOwners::new(owners, tap)),
         None => owners,
-    }
+    })
 }
 
 /// What takes long to read is read when a column needs it.
@@ -366,7 +382,7 @@ impl Live {
         Ok(round.max(Round::CaughtUp))
     }
 
-    /// One span of each ring.
+    /// One span of each ring, and records that waited until it was known whose they are.
     fn spans(&mut self) -> Result<Round, End> {
         let mut round = Round::Idle;
         for (source, (index, ring)) in self.rings.iter_mut().enumerate() {
@@ -388,6 +404,9 @@ impl Live {
             ring.publish();
             result.map_err(|TooManyTraps| End::Traps)?;
         }
+        self.pipeline
+            .release_undecided(false, now())
+            .map_err(|TooManyTraps| End::Traps)?;
         Ok(round)
     }
 
@@ -396,10 +415,9 @@ impl Live {
             .pipeline
             .next_timer()
             .map(|due| Instant::now() + Duration::from_nanos(due.saturating_sub(clock::boot_ns())));
-        match (timer, self.deadline) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        // Nobody wakes this thread when it becomes known whose a record is.
+        let known = self.pipeline.holds().then(|| Instant::now() + DECISION);
+        [timer, known, self.deadline].into_iter().flatten().min()
     }
 
     /// Takes what the programs left, until everything that they counted is there or the grace is over. No timer fires any
@@ -417,7 +435,7 @@ impl Live {
                     Err(failure) => return Err(failure),
                 }
             }
-            let complete = sources
+            let taken = sources
                 .iter()
                 .enumerate()
                 .all(|(i, s)| match loaded.ledger(&s.map) {
@@ -429,8 +447,11 @@ impl Live {
                         .get(i)
                         .is_none_or(|(_, ring)| ring.backlog() == 0),
                 });
+            let complete = taken && !self.pipeline.holds();
             if complete || Instant::now() >= end {
-                return traps;
+                // Nobody can wait any more.
+                let released = self.pipeline.release_undecided(true, now());
+                return traps.and(released.map_err(|TooManyTraps| End::Traps));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -507,6 +528,7 @@ fn finish(
         rows: finished.rows.into_iter().collect(),
         guest: finished.guest,
         output_blocked_ns: finished.blocked_ns,
+        owner_undecided: finished.undecided,
         ..Summary::default()
     };
     let mut left = BTreeMap::new();

@@ -35,13 +35,18 @@ enum Judgement {
     Other(Decision, Option<u64>),
 }
 
+/// Nanoseconds within which the kernel shows a cgroup that it has told of.
+const SHOWN: u64 = 50_000_000;
+
 impl Identity {
     /// Compares what is known with what is there: decides what is new, parents first, and ends what is gone. `end` stops it.
     pub(crate) fn scan(&mut self, end: &dyn Fn() -> bool) {
+        let looks = self.directory.looks_due();
         // Only what was known before may be gone: what is made from now on may be missed below.
         let known: HashSet<u64> = self.directory.cgroups().into_iter().collect();
         let found = self.hierarchy.walk();
         if found.is_empty() {
+            self.directory.looked(looks);
             return;
         }
         let mut machine = None;
@@ -64,15 +69,27 @@ impl Identity {
             }
         }
         let there: HashSet<u64> = found.iter().map(|seen| seen.id).collect();
+        self.remove_missing(known.difference(&there).copied().collect());
+        self.directory.looked(looks);
+    }
+
+    /// Cgroups that are not there: those that were missing a while ago, too, are gone. The kernel tells of one that is made
+    /// before it shows it.
+    fn remove_missing(&mut self, missing: HashSet<u64>) {
         let at = now(ClockId::Boottime);
-        for gone in known.difference(&there) {
-            self.removed(*gone, at);
+        self.missing.retain(|cgroup, _| missing.contains(cgroup));
+        for cgroup in missing {
+            let since = *self.missing.entry(cgroup).or_insert(at);
+            if at.saturating_sub(since) >= SHOWN {
+                self.missing.remove(&cgroup);
+                self.removed(cgroup, since);
+            }
         }
     }
 
     /// Some cgroups that were found may be a container's after all.
     pub(crate) fn is_unsure(&self) -> bool {
-        !self.unsure.is_empty()
+        !self.unsure.is_empty() || !self.missing.is_empty()
     }
 
     fn look(

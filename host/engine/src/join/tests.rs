@@ -165,10 +165,8 @@ fn directory() -> Arc<Directory> {
 }
 
 fn join(directory: &Arc<Directory>) -> Join {
-    Join::new(Some(SharedOwners::new(LiveOwners::new(
-        directory.reader(),
-        true,
-    ))))
+    let owners = LiveOwners::new(directory.reader(), true, false);
+    Join::new(Some(SharedOwners::new(Box::new(owners))))
 }
 
 fn ids(values: &[Option<u64>]) -> Option<ArrayRef> {

@@ -1,6 +1,6 @@
 //! Values of owners as columns: what is known of each owner once, and arrays of rows that follow each other.
 
-use crate::owners::Owners;
+use crate::owners::{Owners, seen};
 use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Int64Array, UInt32Array};
 use arrow_buffer::{
     BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, OffsetBufferBuilder, ScalarBuffer,
@@ -95,7 +95,7 @@ impl Cache {
 
     /// The number of an owner.
     pub fn slot(&mut self, owner: u32) -> u32 {
-        if owner == 0 {
+        if seen(owner) == 0 {
             return Self::UNDECIDED;
         }
         let Self {

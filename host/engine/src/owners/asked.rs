@@ -156,7 +156,9 @@ mod tests {
             let known = owner == 50 && field == Field::Image;
             known.then(|| Cow::Owned("x".repeat(owner as usize)))
         }
-        fn changes(&mut self, _: &mut Vec<u32>, _: &mut Vec<u32>) {}
+        fn changes(&mut self, _: &mut Vec<u32>, _: &mut Vec<u32>) -> bool {
+            false
+        }
     }
 
     fn asked(limit: usize) -> AskedOwners {

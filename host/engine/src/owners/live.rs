@@ -1,8 +1,10 @@
 //! The machine's containers, as the directory of `ig-containers` has them.
 
 use super::{Owners, PENDING};
-use ig_containers::{Field, Found, Handle, Reader, Value};
+use ig_containers::{Field, Found, Handle, Owner, Reader, Value};
 use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A run's own copy of the directory.
 pub(crate) struct LiveOwners {
@@ -16,7 +18,6 @@ pub(crate) struct LiveOwners {
 impl LiveOwners {
     /// Owners out of a directory. `unified`: see `ig_containers::Service::unified`. `watch`: somebody is told of containers
     /// that come and go, those that are there first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no run starts a directory yet"))]
     pub fn new(mut reader: Reader, unified: bool, watch: bool) -> Self {
         if watch {
             reader.watch();
@@ -26,6 +27,13 @@ impl LiveOwners {
             unified,
             text: String::new(),
         }
+    }
+}
+
+impl LiveOwners {
+    /// All that is known of an owner.
+    pub fn owner(&self, handle: Handle) -> Option<&Arc<Owner>> {
+        self.reader.owner(handle)
     }
 }
 
@@ -54,6 +62,10 @@ impl Owners for LiveOwners {
         self.reader.by_id(id).map_or(0, Handle::get)
     }
 
+    fn by_address(&mut self, address: IpAddr) -> u32 {
+        self.reader.by_address(address).map_or(0, Handle::get)
+    }
+
     fn field(&mut self, owner: u32, field: Field) -> Option<Cow<'_, str>> {
         let owner = self.reader.owner(Handle::new(owner)?)?;
         match field.of(owner) {
@@ -67,11 +79,12 @@ impl Owners for LiveOwners {
         }
     }
 
-    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) {
-        self.reader.refresh();
+    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) -> bool {
+        let changed = self.reader.refresh();
         let (came, went) = self.reader.news();
         added.extend(came.into_iter().map(Handle::get));
         removed.extend(went.into_iter().map(Handle::get));
+        changed
     }
 }
 
@@ -79,7 +92,6 @@ impl Owners for LiveOwners {
 mod tests {
     use super::*;
     use ig_containers::{Decision, Directory, Facts, Tombstones};
-    use std::sync::Arc;
 
     fn changes(owners: &mut LiveOwners) -> (Vec<u32>, Vec<u32>) {
         let (mut added, mut removed) = (Vec::new(), Vec::new());

@@ -4,6 +4,7 @@ mod asked;
 pub(crate) mod eras;
 mod live;
 mod recorded;
+mod shared;
 #[cfg(test)]
 mod suite;
 
@@ -11,9 +12,11 @@ pub(crate) use asked::AskedOwners;
 pub(crate) use ig_containers::Field;
 pub(crate) use live::LiveOwners;
 pub(crate) use recorded::{RecordedOwners, TapedOwners};
+pub(crate) use shared::{Asked, SharedOwners};
 
 use crate::identity::Identity;
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 /// In place of an owner: the cgroup is new, and somebody is finding out. Guests see 0.
 pub(crate) const PENDING: u32 = u32::MAX;
@@ -37,12 +40,17 @@ pub(crate) trait Owners: Send {
     /// The container with this id, or the only one whose id begins so; at least 12 digits.
     fn by_id(&mut self, id: &str) -> u32;
 
+    /// Whose an address is now; 0: nobody's that is known.
+    fn by_address(&mut self, _address: IpAddr) -> u32 {
+        0
+    }
+
     /// What is known now of an owner. None also for a number that is no owner's.
     fn field(&mut self, owner: u32, field: Field) -> Option<Cow<'_, str>>;
 
     /// Takes up what has become known since the last time, and adds the containers that came and went; those that were
-    /// there already have come by the first time.
-    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>);
+    /// there already have come by the first time. True: what was answered before may be answered otherwise now.
+    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) -> bool;
 
     /// The owner of a record, by what it says; `now` is the time where it says none. Whose cgroup is [`PENDING`] is that, too:
     /// its mount namespace may still be that of who makes it.
@@ -81,7 +89,9 @@ impl Owners for NoOwners {
         None
     }
 
-    fn changes(&mut self, _added: &mut Vec<u32>, _removed: &mut Vec<u32>) {}
+    fn changes(&mut self, _added: &mut Vec<u32>, _removed: &mut Vec<u32>) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +119,9 @@ mod tests {
         fn field(&mut self, _owner: u32, _field: Field) -> Option<Cow<'_, str>> {
             None
         }
-        fn changes(&mut self, _added: &mut Vec<u32>, _removed: &mut Vec<u32>) {}
+        fn changes(&mut self, _added: &mut Vec<u32>, _removed: &mut Vec<u32>) -> bool {
+            false
+        }
     }
 
     #[test]

@@ -4,9 +4,12 @@ use super::eras::RecordedEras;
 use super::{Field, Owners};
 use crate::questions::Answers;
 use crate::record::Tap;
-use ig_records::recording::{OWNER_FIELD, OWNER_OF_CGROUP, OWNER_OF_ID, OWNER_OF_MOUNT_NAMESPACE};
+use ig_records::recording::{
+    OWNER_FIELD, OWNER_OF_ADDRESS, OWNER_OF_CGROUP, OWNER_OF_ID, OWNER_OF_MOUNT_NAMESPACE,
+};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// Answers that are remembered, of each kind, so that each is recorded once: more are forgotten, and recorded anew.
 const MOST_REMEMBERED: usize = 65_536;
@@ -21,6 +24,7 @@ pub(crate) struct TapedOwners {
     /// Those that were asked for in this call.
     asked: Vec<u64>,
     of_ids: HashMap<String, u32>,
+    of_addresses: HashMap<IpAddr, u32>,
     fields: HashMap<(u32, Field), Option<Box<str>>>,
 }
 
@@ -34,6 +38,7 @@ impl TapedOwners {
             of_mount_namespaces: HashMap::new(),
             asked: Vec::new(),
             of_ids: HashMap::new(),
+            of_addresses: HashMap::new(),
             fields: HashMap::new(),
         }
     }
@@ -88,6 +93,16 @@ impl Owners for TapedOwners {
         owner
     }
 
+    fn by_address(&mut self, address: IpAddr) -> u32 {
+        let owner = self.owners.by_address(address);
+        if is_news(&mut self.of_addresses, address, owner) {
+            let answer = owner.to_le_bytes();
+            self.tap
+                .answer(OWNER_OF_ADDRESS, &address_bytes(address), &answer);
+        }
+        owner
+    }
+
     fn field(&mut self, owner: u32, field: Field) -> Option<Cow<'_, str>> {
         let text = self.owners.field(owner, field);
         let known = self.fields.get(&(owner, field));
@@ -105,13 +120,13 @@ impl Owners for TapedOwners {
         text
     }
 
-    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) {
+    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) -> bool {
         for namespace in self.asked.drain(..) {
             if let Some(eras) = self.of_mount_namespaces.get_mut(&namespace) {
                 eras.next_call();
             }
         }
-        self.owners.changes(added, removed);
+        self.owners.changes(added, removed)
     }
 }
 
@@ -164,6 +179,11 @@ impl Owners for RecordedOwners {
         self.owner(OWNER_OF_ID, id.as_bytes(), "owner of a container's id")
     }
 
+    fn by_address(&mut self, address: IpAddr) -> u32 {
+        let question = address_bytes(address);
+        self.owner(OWNER_OF_ADDRESS, &question, "owner of an address")
+    }
+
     fn field(&mut self, owner: u32, field: Field) -> Option<Cow<'_, str>> {
         let Self {
             answers,
@@ -190,8 +210,17 @@ impl Owners for RecordedOwners {
         }
     }
 
-    fn changes(&mut self, _added: &mut Vec<u32>, _removed: &mut Vec<u32>) {
-        // They are calls in the recording.
+    fn changes(&mut self, _added: &mut Vec<u32>, _removed: &mut Vec<u32>) -> bool {
+        // Who came and went are calls in the recording; every call may have answers of its own.
+        true
+    }
+}
+
+/// 4 or 16 bytes, as on the wire.
+fn address_bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
     }
 }
 

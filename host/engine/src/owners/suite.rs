@@ -73,7 +73,7 @@ impl Owners for Machine {
         Some(Cow::Borrowed(text))
     }
 
-    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) {
+    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) -> bool {
         self.now = self.clock.load(Ordering::Relaxed);
         match self.now {
             1000 => added.extend([1, 2]),
@@ -83,6 +83,7 @@ impl Owners for Machine {
             }
             _ => {}
         }
+        true
     }
 }
 

@@ -62,6 +62,9 @@ pub const OWNER_OF_ID: u16 = 5;
 /// text.
 pub const OWNER_FIELD: u16 = 6;
 
+/// The kind of the answers about whose an address is: its 4 or 16 bytes; u32 the owner's number, 0 when it was nobody's.
+pub const OWNER_OF_ADDRESS: u16 = 7;
+
 /// What a recording is of: all that a replay needs beside the calls. Fields that are unknown are passed over, so that the
 /// same version of the format may say more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -38,11 +38,12 @@ impl Owners for Script {
     fn field(&mut self, _: u32, _: Field) -> Option<Cow<'_, str>> {
         None
     }
-    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) {
+    fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) -> bool {
         if let Some((came, went)) = self.0.pop_front() {
             added.extend(came);
             removed.extend(went);
         }
+        true
     }
 }
 
