@@ -1,7 +1,8 @@
 //! What a replay takes, by the language of the guest, against one without a guest; how large recordings are; how long the
 //! tests of the example gadgets take.
 //!
-//! The records are one recording of trace_open. Rows go out as JSON, in both cases the same columns.
+//! The records are one recording of trace_open. Rows go out as JSON, in all cases the same columns. The guests in C and
+//! Python do what trace_open's does.
 #![expect(
     unsafe_code,
     reason = "the CPU time of children; the one place proves why"
@@ -10,7 +11,7 @@
 use crate::figures::{Figure, median};
 use crate::process::{Setup, Storm, end, root, settled};
 use anyhow::{Context as _, Result, bail, ensure};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -110,15 +111,14 @@ fn tests(setup: &Setup) -> Result<f64> {
     Ok(median(&took))
 }
 
-/// All figures.
-pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
-    let folder = setup.program("decoded");
-    let decoded = setup.program("decoded.oci");
+/// A bundle of trace_open's kernel side and these files, each in a folder of the tree.
+fn build(setup: &Setup, name: &str, files: &[(&str, &str)]) -> Result<PathBuf> {
+    let folder = setup.program(name);
+    let out = setup.program(&format!("{name}.oci"));
     std::fs::create_dir(&folder)?;
-    std::fs::copy(
-        root().join("tests/bench/replay/gadget.yaml"),
-        folder.join("gadget.yaml"),
-    )?;
+    for (file, from) in files {
+        std::fs::copy(root().join(from).join(file), folder.join(file))?;
+    }
     // As who we are: the folder is closed to the user behind sudo.
     done(
         Command::new(&setup.ig)
@@ -127,31 +127,55 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
             .arg("--prog")
             .arg(root().join("example-gadgets/trace_open/program.bpf.c"))
             .arg("-o")
-            .arg(&decoded)
+            .arg(&out)
             .env_remove("SUDO_UID"),
     )?;
+    Ok(out)
+}
+
+/// All figures.
+pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
+    let decoded = build(setup, "decoded", &[("gadget.yaml", "tests/bench/replay")])?;
+    let like_rust = ("gadget.yaml", "example-gadgets/trace_open");
+    let c = build(
+        setup,
+        "c",
+        &[like_rust, ("guest.c", "tests/bench/replay/c")],
+    )?;
+    let guest = ("guest.py", "tests/bench/replay/python");
+    let python = build(setup, "python", &[like_rust, guest])?;
     let count = if setup.quick { QUICK } else { FULL };
     let recording = setup.program("open.igrec");
     record(setup, count, &recording)?;
     let size = std::fs::metadata(&recording)?.len() as f64 / count as f64;
     let rust = setup.bundle("trace_open");
     // Fills the cache of compiled guests.
-    rate(setup, &rust, &recording, count)?;
-    let (mut us, mut them) = (Vec::new(), Vec::new());
-    for _ in 0..setup.rounds() {
-        them.push(rate(setup, &decoded, &recording, count)?);
-        us.push(rate(setup, &rust, &recording, count)?);
+    let guests = [&rust, &c, &python];
+    for guest in guests {
+        rate(setup, guest, &recording, count)?;
     }
+    let (mut us, mut them) = ([const { Vec::new() }; 3], Vec::new());
+    for round in 0..setup.rounds() {
+        them.push(rate(setup, &decoded, &recording, count)?);
+        for (guest, rates) in guests.into_iter().zip(&mut us) {
+            // Python takes its time: enough of them for a median.
+            if *guest != python || round % 3 == 0 {
+                rates.push(rate(setup, guest, &recording, count)?);
+            }
+        }
+    }
+    let [rust, c, python] = us.map(|rates| median(&rates));
+    let figure = |name, ours| {
+        let against = "the same records without a guest";
+        Figure::ratio(name, "M/s", ours, against, median(&them), 0.8).at_least()
+    };
     Ok(vec![
-        Figure::ratio(
-            "replay.rust",
-            "M/s",
-            median(&us),
-            "the same records without a guest",
-            median(&them),
-            0.8,
-        )
-        .at_least(),
+        figure("replay.rust", rust),
+        figure("replay.c", c),
+        Figure {
+            goal: None,
+            ..figure("replay.python", python)
+        },
         Figure::most("replay.size", "B/rec", size, 10.0),
         Figure::most("replay.tests", "s", tests(setup)?, 5.0),
     ])
