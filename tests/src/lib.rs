@@ -15,6 +15,7 @@ pub mod layout;
 pub mod loaded;
 pub mod pages;
 pub mod run;
+pub mod runtimes;
 pub mod sources;
 
 pub use build::{bundle, gadget, ig};

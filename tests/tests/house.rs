@@ -9,7 +9,8 @@ use std::process::Command;
 const MAY_USE: [(&str, &[&str]); 13] = [
     ("ig-object", &[]),
     ("ig-table", &[]),
-    ("ig-containers", &[]),
+    // In tests alone: the fixtures that start the runtimes.
+    ("ig-containers", &["ig-tests"]),
     ("ig-records", &["ig-object", "ig-table"]),
     ("ig-bundle", &["ig-object", "ig-table"]),
     ("ig-kernel", &["ig-object", "ig-records"]),

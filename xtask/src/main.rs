@@ -74,6 +74,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "setup" => {
             setup::build_tools(&place)?;
             setup::componentize(&place)?;
+            setup::runtimes()?;
             if has("--bench") {
                 setup::bench_tools()?;
                 setup::readers(&place)?;

@@ -76,7 +76,12 @@ pub fn build_tools(place: &Place) -> Result<()> {
             wanted.push(package.into());
         }
     }
-    for (program, package) in [("pkg-config", "pkg-config"), ("setpriv", "util-linux")] {
+    for (program, package) in [
+        ("pkg-config", "pkg-config"),
+        // What makes the runtimes' messages of their descriptions.
+        ("protoc", "protobuf-compiler"),
+        ("setpriv", "util-linux"),
+    ] {
         if !in_path(program) {
             wanted.push(package.into());
         }
@@ -111,6 +116,74 @@ pub fn bench_tools() -> Result<()> {
         wanted.push("bpftool".into());
     }
     Apt::install(&wanted)
+}
+
+/// The container runtimes that the tests start themselves, each with folders and a socket of its own; no daemon of theirs
+/// is started by their installation.
+pub fn runtimes() -> Result<()> {
+    let mut wanted = Vec::new();
+    for (program, package) in [
+        ("containerd", "containerd"),
+        ("runc", "runc"),
+        ("crun", "crun"),
+        ("dockerd", "docker.io"),
+        ("podman", "podman"),
+        ("conmon", "conmon"),
+        ("busybox", "busybox-static"),
+        ("ip", "iproute2"),
+        ("systemd-nspawn", "systemd-container"),
+        ("mmdebstrap", "mmdebstrap"),
+    ] {
+        if !in_path(program) && !Path::new("/usr/sbin").join(program).is_file() {
+            wanted.push(package.to_owned());
+        }
+    }
+    // Since Debian 13 the client is a package of its own.
+    if !in_path("docker") && Apt::has("docker-cli") {
+        wanted.push("docker-cli".into());
+    }
+    if !Path::new("/usr/lib/cni/bridge").is_file() {
+        wanted.push("containernetworking-plugins".into());
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let policy = NoDaemons::set()?;
+    let installed = Apt::install(&wanted);
+    drop(policy);
+    installed
+}
+
+/// While it lives, no installation starts a daemon: by the file that Debian's packages ask for that.
+struct NoDaemons {
+    own: bool,
+}
+
+impl NoDaemons {
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+    fn set() -> Result<Self> {
+        // One that is there is the machine's own.
+        let own = !Path::new(Self::POLICY).exists();
+        if own {
+            let script = format!(
+                "printf '#!/bin/sh\\nexit 101\\n' > {0} && chmod 755 {0}",
+                Self::POLICY
+            );
+            run(as_root("sh")?.args(["-c", &script]))?;
+        }
+        Ok(Self { own })
+    }
+}
+
+impl Drop for NoDaemons {
+    fn drop(&mut self) {
+        if self.own
+            && let Ok(mut remove) = as_root("rm")
+        {
+            run(remove.args(["-f", Self::POLICY])).ok();
+        }
+    }
 }
 
 /// A Python with what reads our Arrow and Parquet, in `target/tools`; gives the program to call.
@@ -405,7 +478,7 @@ impl Apt {
         }
         bail!(
             "no apt-get: this sets up Debian and Ubuntu; elsewhere install clang {OLDEST_CLANG} or \
-             newer, llvm-strip, the headers of libbpf, libelf and zlib, gcc and pkg-config first"
+             newer, llvm-strip, protoc, the headers of libbpf, libelf and zlib, gcc and pkg-config first"
         )
     }
 }

@@ -47,6 +47,7 @@ pub fn demo(place: &Place) -> Result<()> {
 /// `cargo xtask test`.
 pub fn test(place: &Place, full: bool, passed: &[String]) -> Result<()> {
     setup::build_tools(place)?;
+    setup::runtimes()?;
     let ig = build::release(place)?;
     build::bundles(place)?;
     let mut test = cargo();

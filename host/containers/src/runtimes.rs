@@ -9,6 +9,8 @@ mod cri;
 mod docker;
 mod line;
 mod podman;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use crate::Options;

@@ -1,0 +1,160 @@
+//! Sockets that answer late, too much, or what nobody asked for.
+
+use super::server::{Server, wait};
+use super::{Runtime, Sockets, listen};
+use k8s_cri::v1::{Container, ListContainersResponse, ListPodSandboxResponse, PodSandbox};
+use std::collections::HashMap;
+use std::io::Write;
+use std::time::Duration;
+
+const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A Docker with one container, which `list` describes.
+fn docker(list: String) -> Server {
+    Server::http(move |path| {
+        if path.contains("/events") {
+            return None;
+        }
+        let body = if path.ends_with("/version") {
+            "{\"ApiVersion\": \"1.41\"}".to_owned()
+        } else if path.contains("/containers/json") {
+            list.clone()
+        } else if path.contains("/images/") {
+            let digest = "e".repeat(64);
+            format!(
+                "{{\"RepoDigests\": [\"other@sha256:{}\", \"shop/web@sha256:{digest}\"]}}",
+                "0".repeat(64)
+            )
+        } else {
+            format!("{{\"Id\": \"{ID}\", \"State\": {{\"Pid\": 7}}}}")
+        };
+        Some(body)
+    })
+}
+
+#[test]
+fn a_hung_socket_holds_up_no_other() {
+    let hung = Server::start(|mut stream| wait(&mut stream));
+    let well = docker(format!("[{{\"Id\": \"{ID}\", \"Names\": [\"/web\"]}}]"));
+    let listener = listen(Sockets {
+        docker: Some(well.socket()),
+        containerd: Some(hung.socket()),
+        crio: Some(hung.socket()),
+        podman: Some(hung.socket()),
+    });
+    listener.knows(ID, |facts| facts.name.as_deref() == Some("web"));
+    for runtime in [Runtime::Containerd, Runtime::Crio, Runtime::Podman] {
+        let why = listener.loses(runtime, 1);
+        assert!(why.contains("no answer within 2 s"), "{why}");
+    }
+    assert!(listener.runtimes.ready(Duration::ZERO), "they have failed");
+    assert!(listener.known(ID).is_some());
+    drop(listener);
+}
+
+#[test]
+fn garbage_is_told_in_one_line_and_asked_again() {
+    let garbage = Server::start(|mut stream| {
+        stream.write_all(b"\x1b[2J\0\xff garbage\r\n\r\n").ok();
+        wait(&mut stream);
+    });
+    let listener = listen(Sockets {
+        docker: Some(garbage.socket()),
+        containerd: Some(garbage.socket()),
+        crio: Some(garbage.socket()),
+        podman: Some(garbage.socket()),
+    });
+    for runtime in [
+        Runtime::Docker,
+        Runtime::Containerd,
+        Runtime::Crio,
+        Runtime::Podman,
+    ] {
+        let why = listener.loses(runtime, 1);
+        assert!(why.starts_with(garbage.folder().to_str().unwrap()), "{why}");
+        assert!(!why.contains(char::is_control), "{why:?}");
+    }
+    assert!(listener.heard.lock().unwrap().known.is_empty());
+}
+
+#[test]
+fn names_and_labels_of_megabytes_are_cut() {
+    let long = "n".repeat(1 << 20);
+    let labels: Vec<String> = (0..2000).map(|i| format!("\"{i}\": \"{i}\"")).collect();
+    let list = format!(
+        "[{{\"Id\": \"{ID}\", \"Names\": [\"/{long}\"], \"Image\": \"{long}\", \"Labels\": {{\"a\": \"{long}\", {}}}}}]",
+        labels.join(", ")
+    );
+    let server = docker(list);
+    let listener = listen(Sockets {
+        docker: Some(server.socket()),
+        ..Sockets::default()
+    })
+    .ready();
+    let known = listener.knows(ID, |facts| facts.name.is_some());
+    assert_eq!(known.name.map(|name| name.len()), Some(4096));
+    assert_eq!(known.image.map(|name| name.len()), Some(4096));
+    assert!(known.labels.len() <= 512 && !known.labels.contains_key("a"));
+}
+
+#[test]
+fn the_digest_of_a_docker_image_is_that_of_the_name_that_was_asked_for() {
+    let image = format!("sha256:{}", "a".repeat(64));
+    let list = format!(
+        "[{{\"Id\": \"{ID}\", \"Image\": \"shop/web:2\", \"ImageID\": \"{image}\", \"State\": \"running\"}}]"
+    );
+    let server = docker(list);
+    let listener = listen(Sockets {
+        docker: Some(server.socket()),
+        ..Sockets::default()
+    })
+    .ready();
+    let known = listener.knows(ID, |facts| facts.image_digest.is_some());
+    assert_eq!(
+        known.image_digest,
+        Some(format!("sha256:{}", "e".repeat(64)))
+    );
+    assert_eq!(known.pid, Some(7));
+}
+
+#[test]
+fn answers_without_end_are_cut_off() {
+    // A list that goes on for ever, and one whose objects are small on the line.
+    let endless = Server::start(|mut stream| {
+        let head = b"HTTP/1.1 200 OK\r\n\r\n[\"";
+        let mut alive = stream.write_all(head).is_ok();
+        while alive {
+            alive = stream.write_all(&[b'x'; 1 << 16]).is_ok();
+        }
+    });
+    let dense = docker(format!("[{}{{}}]", "{},".repeat(1 << 19)));
+    for server in [&endless, &dense] {
+        let listener = listen(Sockets {
+            docker: Some(server.socket()),
+            ..Sockets::default()
+        });
+        let why = listener.loses(Runtime::Docker, 1);
+        assert!(!why.contains(char::is_control), "{why:?}");
+        assert!(listener.heard.lock().unwrap().known.is_empty());
+    }
+}
+
+#[test]
+fn a_message_of_countless_empty_parts_is_refused_before_it_grows() {
+    let sandboxes = ListPodSandboxResponse {
+        items: vec![PodSandbox::default(); (1 << 18) + 1],
+    };
+    let containers = ListContainersResponse {
+        containers: vec![Container::default()],
+    };
+    let server = Server::grpc(HashMap::from([
+        ("ListPodSandbox", super::server::recorded(&sandboxes)),
+        ("ListContainers", super::server::recorded(&containers)),
+    ]));
+    let listener = listen(Sockets {
+        crio: Some(server.socket()),
+        ..Sockets::default()
+    });
+    let why = listener.loses(Runtime::Crio, 1);
+    assert!(why.contains("more than 262144 parts"), "{why}");
+}

@@ -1,0 +1,133 @@
+//! Servers on sockets, which answer what a test says.
+
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
+use prost::bytes::{Bytes, BytesMut};
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A server in threads that nobody waits for; its socket goes with it.
+pub(super) struct Server {
+    folder: TempDir,
+}
+
+impl Server {
+    /// Each connection is served by `serve`.
+    pub(super) fn start(serve: impl Fn(UnixStream) + Send + Sync + Clone + 'static) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let serve = serve.clone();
+                std::thread::spawn(move || serve(stream));
+            }
+        });
+        Self { folder }
+    }
+
+    /// An HTTP server: what `answer` gives for a path is the body, in JSON. None: it says nothing more, for ever.
+    pub(super) fn http(
+        answer: impl Fn(&str) -> Option<String> + Send + Sync + Clone + 'static,
+    ) -> Self {
+        Self::start(move |mut stream| {
+            let path = request(&mut stream);
+            match answer(&path) {
+                Some(body) => {
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                    stream.write_all(head.as_bytes()).ok();
+                    stream.write_all(body.as_bytes()).ok();
+                }
+                None => {
+                    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+                    stream.write_all(head).ok();
+                    wait(&mut stream);
+                }
+            }
+        })
+    }
+
+    /// A gRPC server: the recorded answer of each method, encoded. A method without one is not implemented.
+    pub(super) fn grpc(recorded: HashMap<&'static str, Vec<u8>>) -> Self {
+        Self::start(move |stream| {
+            stream.set_nonblocking(true).unwrap();
+            let executor = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let recorded = recorded.clone();
+            executor.block_on(async move {
+                let stream = tokio::net::UnixStream::from_std(stream).unwrap();
+                let service =
+                    hyper::service::service_fn(move |request: http::Request<Incoming>| {
+                        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+                        let found = recorded.get(method).cloned();
+                        async move {
+                            request.into_body().collect().await?;
+                            Ok::<_, hyper::Error>(answer(found))
+                        }
+                    });
+                hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await
+                    .ok();
+            });
+        })
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.folder.path().join("s")
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+type Frames =
+    StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, hyper::Error>>>>;
+
+fn answer(message: Option<Vec<u8>>) -> http::Response<Frames> {
+    // 12: not implemented.
+    let status = if message.is_some() { "0" } else { "12" };
+    let mut frames = Vec::new();
+    if let Some(message) = message {
+        let mut bytes = BytesMut::from(&[0_u8][..]);
+        bytes.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+        bytes.extend_from_slice(&message);
+        frames.push(Ok(Frame::data(bytes.freeze())));
+    }
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", http::HeaderValue::from_static(status));
+    frames.push(Ok(Frame::trailers(trailers)));
+    http::Response::builder()
+        .header("content-type", "application/grpc")
+        .body(StreamBody::new(futures_util::stream::iter(frames)))
+        .unwrap()
+}
+
+/// An answer as it goes over the line.
+pub(super) fn recorded(message: &impl Message) -> Vec<u8> {
+    message.encode_to_vec()
+}
+
+/// The path of the request.
+fn request(stream: &mut UnixStream) -> String {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+        text.push(byte[0]);
+    }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    text.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+/// Until the other side goes.
+pub(super) fn wait(stream: &mut UnixStream) {
+    let mut buffer = [0; 4096];
+    while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
+}

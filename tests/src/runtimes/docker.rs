@@ -1,0 +1,149 @@
+//! Docker.
+
+use super::image;
+use super::place::{Daemon, Foreign, Place, done, tried};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A `dockerd` of one's own, without bridge and without a rule in the firewall.
+#[derive(Debug)]
+pub struct Docker {
+    daemon: Option<Daemon>,
+    place: Place,
+    _foreign: Foreign,
+}
+
+impl Docker {
+    /// The image that is there.
+    pub const IMAGE: &str = image::NAME;
+
+    /// Starts it, with an image.
+    #[must_use]
+    pub fn start() -> Self {
+        let mut docker = Self {
+            daemon: None,
+            place: Place::new(),
+            _foreign: Foreign::watch(&["/opt/containerd", "/run/docker", "/run/containerd"]),
+        };
+        docker.start_daemon();
+        let tar = image::tar(&docker.place);
+        done(
+            docker
+                .command()
+                .args(["import", "--change", "ENV PATH=/bin"])
+                .arg(tar)
+                .arg(Self::IMAGE),
+        );
+        docker
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.place.at("d.sock")
+    }
+
+    /// Where its files are: cgroup's name, folder.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// `docker`, talking to it.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new("docker");
+        command
+            .arg("-H")
+            .arg(format!("unix://{}", self.socket().display()))
+            .env("DOCKER_CONFIG", self.place.path());
+        command
+    }
+
+    /// Starts a container and lets it run; gives its id.
+    pub fn run(&self, name: &str, labels: &[(&str, &str)], args: &[&str]) -> String {
+        let mut command = self.command();
+        command.args(["run", "-d", "--pull", "never", "--name", name]);
+        if !args.contains(&"--network") {
+            command.args(["--network", "none"]);
+        }
+        for (key, value) in labels {
+            command.arg("--label").arg(format!("{key}={value}"));
+        }
+        let (options, words) = split(args);
+        done(command.args(options).arg(Self::IMAGE).args(words))
+    }
+
+    /// Removes a container, running or not.
+    pub fn remove(&self, name: &str) {
+        done(self.command().args(["rm", "-f", name]));
+    }
+
+    /// Ends the daemon; its containers end with it.
+    pub fn stop_daemon(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.stop();
+        }
+    }
+
+    /// Ends the daemon without a word.
+    pub fn kill_daemon(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.kill();
+            // The containerd that it started ends with it. Where nobody collects the dead, the next daemon would take
+            // that one for alive by this file.
+            std::fs::remove_file(self.place.at("exec/containerd/containerd.pid")).ok();
+        }
+    }
+
+    /// Starts it again.
+    pub fn start_daemon(&mut self) {
+        let place = &self.place;
+        let mut command = Command::new("dockerd");
+        command
+            .arg("--config-file")
+            .arg(place.write("daemon.json", "{}"))
+            .arg("--data-root")
+            .arg(place.at("data"))
+            .arg("--exec-root")
+            .arg(place.at("exec"))
+            .arg("-H")
+            .arg(format!("unix://{}", self.socket().display()))
+            .arg("-p")
+            .arg(place.at("d.pid"))
+            .arg("--cgroup-parent")
+            .arg(format!("/{}", place.name()))
+            .args([
+                "--iptables=false",
+                "--ip6tables=false",
+                "--ip-forward=false",
+            ])
+            .args(["--ip-masq=false", "--bridge=none"]);
+        self.daemon = Some(place.daemon(command, &self.socket()));
+    }
+}
+
+/// What is for the runtime, and what is for the container: all behind `--`.
+pub(super) fn split<'a>(args: &'a [&'a str]) -> (&'a [&'a str], &'a [&'a str]) {
+    match args.iter().position(|word| *word == "--") {
+        Some(at) => (&args[..at], &args[at + 1..]),
+        None => (&[], args),
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        if self.daemon.is_some() {
+            let all = tried(self.command().args(["ps", "-aq"]));
+            let all = String::from_utf8_lossy(&all.stdout).into_owned();
+            if !all.trim().is_empty() {
+                tried(
+                    self.command()
+                        .args(["rm", "-f"])
+                        .args(all.split_whitespace()),
+                );
+            }
+        }
+        self.stop_daemon();
+    }
+}
