@@ -208,6 +208,7 @@ async fn watch(
                 settled: Cell::new(false),
                 answers: Cell::new(false),
                 line: RefCell::new(None),
+                docker: RefCell::new(None),
             })
         })
         .collect();
@@ -250,6 +251,8 @@ struct Source {
     answers: Cell<bool>,
     /// What a question needs of the session that goes on.
     line: RefCell<Option<Line>>,
+    /// The same of Docker.
+    docker: RefCell<Option<Rc<docker::Client>>>,
 }
 
 impl Source {
@@ -268,6 +271,7 @@ impl Source {
             } else {
                 let Err(failure) = self.session().await;
                 self.line.take();
+                self.docker.take();
                 let answered = self.answers.take();
                 if answered {
                     pause = RETRY.0;

@@ -29,6 +29,8 @@ const DOCKER: &str = "moby";
 const KUBERNETES: &str = "k8s.io";
 /// The most namespaces that are looked at.
 const MOST_NAMESPACES: usize = 256;
+/// The most bytes of ids and labels of one list.
+const MOST_KEPT: usize = 64 << 20;
 /// When all is listed once more after the subscription: its answer comes with the first event, so nothing says that it
 /// stands before the first list.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -99,9 +101,10 @@ async fn list(source: &Rc<Source>, line: &Line) -> Result<(), Failure> {
     let mut images = Vec::new();
     let names: Vec<String> = namespaces.namespaces.into_iter().map(|n| n.name).collect();
     for namespace in names.iter().take(MOST_NAMESPACES).filter(|n| *n != DOCKER) {
-        for container in containers(line, namespace).await? {
-            let created = container.created_at.as_ref().map(|t| (t.seconds, t.nanos));
-            let facts = facts(namespace, container);
+        for (facts, created) in containers(line, namespace).await? {
+            if all.len() >= MOST_CONTAINERS {
+                break;
+            }
             images.push((namespace.clone(), facts.id.clone(), created));
             all.insert(facts.id.clone(), facts);
         }
@@ -153,7 +156,10 @@ async fn list(source: &Rc<Source>, line: &Line) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn containers(line: &Line, namespace: &str) -> Result<Vec<Container>, Failure> {
+/// Each container with the time when it was made, as containerd has it.
+type Made = (Facts, Option<(i64, i32)>);
+
+async fn containers(line: &Line, namespace: &str) -> Result<Vec<Made>, Failure> {
     let question = inside(namespace, ListContainersRequest::default())?;
     let gather = async {
         // One message a container, so that no answer is too long for one.
@@ -164,13 +170,22 @@ async fn containers(line: &Line, namespace: &str) -> Result<Vec<Container>, Fail
                 question,
             )
             .await?;
-        let mut all = Vec::new();
+        let mut all: Vec<Made> = Vec::new();
+        let mut kept = 0;
         while let Some(message) = stream.message().await? {
-            // Not needed, and kilobytes each.
-            all.extend(message.container.map(|mut container| {
-                container.extensions.clear();
-                container
-            }));
+            let Some(container) = message.container else {
+                continue;
+            };
+            let created = container.created_at.as_ref().map(|t| (t.seconds, t.nanos));
+            // Its specification, which is most of it, is not kept.
+            let mut facts = facts(namespace, container);
+            facts.bound();
+            let labels = facts.labels.iter().map(|(k, v)| k.len() + v.len());
+            kept += labels.sum::<usize>() + facts.id.len();
+            if kept > MOST_KEPT {
+                return Err(Failure::new("its list has more than 64 MiB"));
+            }
+            all.push((facts, created));
             if all.len() >= MOST_CONTAINERS {
                 break;
             }

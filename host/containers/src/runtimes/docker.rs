@@ -23,8 +23,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const NS: i64 = 1_000_000_000;
 
+/// What a session and the questions beside it share.
+pub(super) struct Client {
+    docker: Docker,
+    images: Images,
+}
+
 /// A client whose connections have this budget, each anew or all together.
-async fn client(source: &Source, shared: Option<Budget>) -> Result<Docker, Failure> {
+async fn connect(source: &Source, shared: Option<Budget>) -> Result<Docker, Failure> {
     let path = source.path.clone();
     let transport = move |request| {
         let budget = shared.clone().unwrap_or_else(Budget::new);
@@ -41,9 +47,14 @@ async fn client(source: &Source, shared: Option<Budget>) -> Result<Docker, Failu
 }
 
 pub(super) async fn session(source: &Rc<Source>) -> Session {
-    let docker = client(source, None).await?;
+    let client = Rc::new(Client {
+        docker: connect(source, None).await?,
+        images: Images::default(),
+    });
+    source.docker.replace(Some(Rc::clone(&client)));
+    let Client { docker, images } = &*client;
     let budget = Budget::new();
-    let listener = client(source, Some(budget.clone())).await?;
+    let listener = connect(source, Some(budget.clone())).await?;
     // From a little before the list on: the daemon keeps what happened, so nothing falls between the two.
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let since = now.map_err(Failure::new)?.as_secs().saturating_sub(1);
@@ -69,22 +80,21 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
         .collect();
     let listed: Vec<Facts> = all.into_iter().filter_map(facts).collect();
     source.listed(listed.iter().cloned());
-    let images = Images::default();
     let details = async {
         for id in &running {
-            if let Ok(facts) = inspected(&docker, id).await {
+            if let Ok(facts) = inspected(docker, id).await {
                 source.detailed(facts);
             }
         }
         for facts in &listed {
-            source.detailed(images.name(&docker, facts).await);
+            source.detailed(images.name(docker, facts).await);
         }
         std::future::pending().await
     };
     let follow = async {
         while let Some(event) = events.next().await {
             budget.refill();
-            follow(source, &docker, &images, event?).await;
+            follow(source, docker, images, event?).await;
         }
         Err::<Infallible, Failure>(Failure::new("its events have ended"))
     };
@@ -120,11 +130,14 @@ async fn follow(source: &Rc<Source>, docker: &Docker, images: &Images, event: Ev
 }
 
 /// A new container, while it starts.
-pub(super) async fn look_up(source: &Rc<Source>, id: &str) -> Result<(), Failure> {
-    let docker = client(source, None).await?;
-    if let Some(facts) = one(&docker, id).await? {
+pub(super) async fn look_up(source: &Source, id: &str) -> Result<(), Failure> {
+    let Some(client) = source.docker.borrow().clone() else {
+        return Ok(());
+    };
+    let Client { docker, images } = &*client;
+    if let Some(facts) = one(docker, id).await? {
         source.changed(facts.clone());
-        source.detailed(Images::default().name(&docker, &facts).await);
+        source.detailed(images.name(docker, &facts).await);
     }
     Ok(())
 }
