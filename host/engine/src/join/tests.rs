@@ -256,17 +256,19 @@ fn only_what_is_wanted_is_planned_and_what_it_is_found_by_is_needed() {
     let mut both = table(&[
         ("time", DataType::U64, Kind::Timestamp, Some("when")),
         ("cgroup", DataType::U64, Kind::Cgroup, Some("a.cgroup")),
+        // Beside a cgroup is the namespace of the same struct, not the next one.
+        ("to_ns", DataType::U64, Kind::MountNs, Some("b.ns")),
         ("ns", DataType::U64, Kind::MountNs, Some("a.ns")),
         ("to", DataType::U64, Kind::Cgroup, Some("b.cgroup")),
     ]);
     let columns = append(&mut both, &sources());
     let find = |name| both.table.find(name).unwrap();
     let needed = |wanted: &[usize]| columns.needed(&both.table, wanted);
-    assert_eq!(needed(&[0, 1, 2, 3]), Vec::<usize>::new());
-    assert_eq!(needed(&[find("image")]), [1, 2, 0]);
-    assert_eq!(needed(&[find("to.image")]), [3]);
+    assert_eq!(needed(&[0, 1, 2, 3, 4]), Vec::<usize>::new());
+    assert_eq!(needed(&[find("image")]), [1, 3, 0]);
+    assert_eq!(needed(&[find("to.image")]), [4, 2, 0]);
     let plan = |wanted: &[usize]| columns.plan(&both.table, &sources(), wanted).unwrap();
-    assert!(plan(&[0, 1, 2, 3]).is_empty());
+    assert!(plan(&[0, 1, 2, 3, 4]).is_empty());
     assert_eq!(plan(&[find("to.image")]).identities.len(), 1);
     let selected = ig_table::select::default(&both.table);
     let image = find("image");
