@@ -13,6 +13,7 @@ mod filter;
 mod guest;
 mod host;
 mod hostile;
+mod join;
 mod native;
 mod process;
 mod replay;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 11] = [
+const BENCHES: [(&str, Bench); 12] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
@@ -38,6 +39,7 @@ const BENCHES: [(&str, Bench); 11] = [
     ("filter", filter::run),
     ("replay", replay::run),
     ("containers", containers::run),
+    ("join", join::run),
     ("ring", ring::run),
     ("end-to-end", end_to_end::run),
 ];
