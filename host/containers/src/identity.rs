@@ -299,10 +299,12 @@ impl Identity {
         if !owner.is_container() {
             return;
         }
-        let from = self.made.get(&cgroup).map_or(at, |made| at.min(*made));
+        let made = self.made.get(&cgroup).copied();
+        let from = made.map_or(at, |made| at.min(made));
         self.directory.mount_namespace(mount_ns, cgroup, from);
-        self.without_namespace.remove(&cgroup);
-        if owner.facts.pid.is_none() {
+        // The container's own cgroup, not one below it.
+        let own = self.without_namespace.remove(&cgroup).is_some() || made.is_some();
+        if own && owner.facts.pid.is_none() {
             let facts = Facts {
                 pid: Some(pid),
                 ..Facts::default()

@@ -259,3 +259,51 @@ fn a_reader_that_is_far_behind_takes_everything_anew() {
     directory.gone(6, 1);
     assert!(reader.refresh());
 }
+
+#[test]
+fn containers_of_one_id_are_told_apart_by_runtime_and_cgroup() {
+    let (directory, _) = directory();
+    let of = |runtime: Runtime| {
+        let facts = Facts {
+            id: "c1".to_owned(),
+            runtime: Some(runtime),
+            ..Facts::default()
+        };
+        Decision::Container {
+            facts: Box::new(facts),
+            unit: None,
+        }
+    };
+    for cgroup in 10..14 {
+        directory.made(cgroup, Some(1));
+    }
+    let first = directory
+        .decide(10, "/default/c1", of(Runtime::Containerd))
+        .unwrap();
+    let second = directory
+        .decide(11, "/other/c1", of(Runtime::Containerd))
+        .unwrap();
+    // One that lives keeps its id against another runtime's.
+    let third = directory.decide(12, "/c1", of(Runtime::Podman)).unwrap();
+    assert_eq!(directory.by_id("c1"), Some(second));
+    let learn = |runtime: Runtime, cgroup: Option<&str>| {
+        directory.learn(Facts {
+            id: "c1".to_owned(),
+            runtime: Some(runtime),
+            cgroup: cgroup.map(str::to_owned),
+            ..Facts::default()
+        })
+    };
+    assert_eq!(learn(Runtime::Containerd, Some("/default/c1")), Some(first));
+    assert_eq!(learn(Runtime::Containerd, Some("/other/c1")), Some(second));
+    assert_eq!(learn(Runtime::Containerd, None), Some(second));
+    assert_eq!(learn(Runtime::Podman, None), Some(third));
+    assert_eq!(learn(Runtime::Docker, None), None);
+    // What waits for Docker's goes to nobody else.
+    let crio = directory.decide(13, "/crio-c1", of(Runtime::Crio)).unwrap();
+    let runtime = directory.owner(crio).and_then(|owner| owner.facts.runtime);
+    assert_eq!(runtime, Some(Runtime::Crio));
+    directory.gone(11, 5);
+    directory.decide(12, "/c1", of(Runtime::Podman));
+    assert_eq!(directory.by_id("c1"), Some(third));
+}

@@ -17,11 +17,15 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
+        Self::seen_as(std::process::id())
+    }
+
+    /// One whose `/proc` has this number for the process of the test.
+    fn seen_as(own: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("cgroup")).unwrap();
         std::fs::create_dir_all(folder.path().join("host/proc")).unwrap();
-        let own = std::process::id().to_string();
-        symlink(own, folder.path().join("host/proc/self")).unwrap();
+        symlink(own.to_string(), folder.path().join("host/proc/self")).unwrap();
         process(folder.path(), 1, 0, "/init.scope", HOSTS, "init");
         let identity = identity(folder.path());
         Self { folder, identity }
@@ -661,4 +665,34 @@ fn what_a_runtime_says_is_taken_for_the_container_that_it_means() {
     );
     let late = machine.made(&format!("/docker/{B}"), maker(1, 0, "init"));
     assert_eq!(machine.who(late).1, B);
+}
+
+#[test]
+fn numbers_of_other_pid_namespaces_are_translated_or_not_believed() {
+    // In a container without the host's pid namespace the cgroups' own lists are of no use: the host's /proc serves.
+    let mut machine = Machine::seen_as(u32::MAX);
+    let own = machine.cgroup("/r1");
+    machine.process(30, 1, "/r1", 7, "sleep");
+    std::fs::write(machine.folder.path().join("cgroup/r1/cgroup.procs"), "0\n").unwrap();
+    // A runtime in a pid namespace of its own calls its process 131, which here is another.
+    let nested = machine.cgroup("/payload/r2");
+    machine.process(131, 1, "/system.slice/other.service", 8, "nginx");
+    machine.process(5130, 1, "/payload/r2", 9, "late");
+    machine.process(5131, 1, "/payload/r2", 9, "sleep");
+    let status = machine.folder.path().join("host/proc/5131/status");
+    std::fs::write(status, "NSpid:\t5131\t131\t1\n").unwrap();
+    for (id, pid, path) in [("r1", 30, "/r1"), ("r2", 131, "/payload/r2")] {
+        machine.file(
+            &format!("/run/runc/{id}/state.json"),
+            &format!(r#"{{"id":"{id}","init_process_pid":{pid},"init_process_start":3000,"cgroup_paths":{{"":"/sys/fs/cgroup{path}"}}}}"#),
+        );
+    }
+    machine.scan();
+    assert_eq!(machine.owner(own).facts.pid, Some(30));
+    assert_eq!(machine.owner(nested).facts.pid, Some(5131));
+    let directory = &machine.identity.directory;
+    for (namespace, cgroup) in [(7, own), (9, nested)] {
+        let owner = directory.owner_of(cgroup).map(|(handle, _)| handle);
+        assert_eq!(directory.mount_namespace_now(namespace), owner);
+    }
 }
