@@ -673,7 +673,6 @@ fn numbers_of_other_pid_namespaces_are_translated_or_not_believed() {
     let mut machine = Machine::seen_as(u32::MAX);
     let own = machine.cgroup("/r1");
     machine.process(30, 1, "/r1", 7, "sleep");
-    std::fs::write(machine.folder.path().join("cgroup/r1/cgroup.procs"), "0\n").unwrap();
     // A runtime in a pid namespace of its own calls its process 131, which here is another.
     let nested = machine.cgroup("/payload/r2");
     machine.process(131, 1, "/system.slice/other.service", 8, "nginx");
@@ -681,10 +680,22 @@ fn numbers_of_other_pid_namespaces_are_translated_or_not_believed() {
     machine.process(5131, 1, "/payload/r2", 9, "sleep");
     let status = machine.folder.path().join("host/proc/5131/status");
     std::fs::write(status, "NSpid:\t5131\t131\t1\n").unwrap();
+    for path in ["r1", "payload/r2"] {
+        let list = machine
+            .folder
+            .path()
+            .join("cgroup")
+            .join(path)
+            .join("cgroup.procs");
+        std::fs::write(list, "0\n0\n").unwrap();
+    }
     for (id, pid, path) in [("r1", 30, "/r1"), ("r2", 131, "/payload/r2")] {
+        let start = pid * 100;
         machine.file(
             &format!("/run/runc/{id}/state.json"),
-            &format!(r#"{{"id":"{id}","init_process_pid":{pid},"init_process_start":3000,"cgroup_paths":{{"":"/sys/fs/cgroup{path}"}}}}"#),
+            &format!(
+                r#"{{"id":"{id}","init_process_pid":{pid},"init_process_start":{start},"cgroup_paths":{{"":"/sys/fs/cgroup{path}"}}}}"#
+            ),
         );
     }
     machine.scan();
