@@ -54,7 +54,8 @@ pub(crate) fn header(
         wanted.map(|(column, _)| column.name.clone()).collect()
     };
     Header {
-        owners: false,
+        owners: plan.tables.iter().any(|table| !table.join.is_empty())
+            || manifest.guest.asks_about_containers(),
         watches: manifest.guest.watch,
         ig: env!("CARGO_PKG_VERSION").to_owned(),
         gadget: Gadget {
