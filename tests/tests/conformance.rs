@@ -32,7 +32,7 @@ const fn case(name: &'static str, ledger: &'static str) -> Case {
     }
 }
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 18] = [
     case("types", "5 attempted = 5 accepted"),
     case("limits", "1 attempted = 1 accepted"),
     case("nulls", "3 attempted = 3 accepted"),
