@@ -182,8 +182,7 @@ impl Cache {
                     values.append_n(run.rows, matches!(value, Cached::Bool(true)));
                     valid.append_n(run.rows, matches!(value, Cached::Bool(_)));
                 }
-                let nulls = NullBuffer::new(valid.finish());
-                Arc::new(BooleanArray::new(values.finish(), Some(nulls)))
+                Arc::new(BooleanArray::new(values.finish(), nulls(valid)))
             }
         })
     }
@@ -232,8 +231,7 @@ fn texts<'a>(
         }
     }
     let offsets: OffsetBuffer<i32> = offsets.finish();
-    let nulls = NullBuffer::new(valid.finish());
-    let array = BinaryArray::try_new(offsets, Buffer::from_vec(values), Some(nulls)).ok()?;
+    let array = BinaryArray::try_new(offsets, Buffer::from_vec(values), nulls(valid)).ok()?;
     Some(Arc::new(array))
 }
 
@@ -249,5 +247,10 @@ fn numbers<T: arrow_buffer::ArrowNativeType>(
         valid.append_n(run.rows, value.is_some());
         values.resize(values.len() + run.rows, value.unwrap_or_default());
     }
-    (values.into(), Some(NullBuffer::new(valid.finish())))
+    (values.into(), nulls(valid))
+}
+
+/// None: every row has a value.
+fn nulls(mut valid: BooleanBufferBuilder) -> Option<NullBuffer> {
+    Some(NullBuffer::new(valid.finish())).filter(|nulls| nulls.null_count() > 0)
 }
