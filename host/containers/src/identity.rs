@@ -204,7 +204,14 @@ impl Identity {
             runtime: hint.runtime,
             ..Claim::default()
         };
-        self.confirm(&claim, judged.path, &[]).ok()
+        let confirmed = self.confirm(&claim, judged.path, &[]).ok()?;
+        (!self.is_taken(&confirmed)).then_some(confirmed)
+    }
+
+    /// Whether a container that only a name hints at has its cgroup already.
+    fn is_taken(&self, confirmed: &Confirmed) -> bool {
+        let known = self.directory.named(&confirmed.facts);
+        known.is_some_and(|handle| self.directory.is_live(handle))
     }
 
     /// Who a runtime that runs, or ran, makes: by its command line and its parent's.

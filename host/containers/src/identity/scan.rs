@@ -348,10 +348,7 @@ impl Identity {
             ..Claim::default()
         };
         let confirmed = self.confirm(&claim, path, &[]).ok()?;
-        // Another cgroup is it already.
-        let taken = self.directory.named(&confirmed.facts);
-        let taken = taken.is_some_and(|handle| self.directory.is_live(handle));
-        (!taken).then_some(confirmed)
+        (!self.is_taken(&confirmed)).then_some(confirmed)
     }
 
     /// Looks for the mount namespace of a container among its processes.

@@ -453,6 +453,9 @@ fn a_forged_path_or_command_line_takes_no_other_identity() {
     let line = format!("runc create --bundle {TASKS}/moby/{id} {id}");
     let forged = machine.made(&format!("/mine/{id}"), maker(50, 51, &line));
     assert_eq!(machine.who(forged).0, Kind::Host);
+    // A path that ends like the one that the bundle names.
+    let forged = machine.made(&format!("/mine/docker/{id}"), maker(52, 51, "mkdir -p"));
+    assert_eq!(machine.who(forged).0, Kind::Host);
     assert_eq!(
         machine
             .identity
