@@ -512,6 +512,13 @@ impl Directory {
         Some((handle, Arc::clone(&inner.known(handle)?.owner)))
     }
 
+    /// Whether it is still open whose a cgroup is that somebody told of.
+    pub(crate) fn is_pending(&self, cgroup: u64) -> bool {
+        let inner = self.lock();
+        let entry = inner.cgroups.get(&cgroup);
+        entry.is_some_and(|entry| matches!(entry.state, State::Pending))
+    }
+
     /// Whose a mount namespace is now; none if nobody knows, or several have it.
     #[must_use]
     pub fn mount_namespace_now(&self, namespace: u64) -> Option<Handle> {

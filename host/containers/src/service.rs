@@ -159,7 +159,7 @@ impl Service {
             Arc::clone(&runtimes),
         )
         .map_err(|error| StartError::HostRoot(options.host_root.clone(), error))?;
-        identity.scan(&|| false);
+        identity.scan(true, &|| false);
         let thread = {
             let flags = Arc::clone(&flags);
             let watched = options.watched;
@@ -239,14 +239,16 @@ fn give(sender: &SyncSender<Message>, flags: &Flags, message: Message) {
 fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watched: bool) {
     let end = || flags.end.load(Ordering::Acquire);
     let mut tick = Instant::now() + TICK;
-    // Since when a scan is due.
+    // Since when a scan is due, and whether there are cgroups of which no event tells.
     let mut due: Option<Instant> = None;
+    let mut untold = false;
     while !end() {
         let until = due.map_or(tick, |_| Instant::now());
         let wait = until.saturating_duration_since(Instant::now());
         let idle = match messages.recv_timeout(wait) {
             Ok(Message::Event(event)) => {
                 if identity.told(event) == Next::Scan {
+                    untold = true;
                     due.get_or_insert_with(Instant::now);
                 }
                 false
@@ -260,19 +262,21 @@ fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watc
             Err(RecvTimeoutError::Disconnected) => return,
         };
         if flags.lost.swap(false, Ordering::AcqRel) {
+            untold = true;
             due.get_or_insert_with(Instant::now);
         }
         if Instant::now() >= tick {
             tick = Instant::now() + TICK;
             identity.sweep();
             let watched = watched && !flags.unwatched.load(Ordering::Acquire);
+            untold |= !watched;
             if !watched || identity.is_unsure() {
                 due.get_or_insert_with(Instant::now);
             }
         }
         if due.is_some_and(|since| idle || since.elapsed() >= SCAN_WITHIN) {
             due = None;
-            identity.scan(&end);
+            identity.scan(std::mem::take(&mut untold), &end);
         }
     }
 }

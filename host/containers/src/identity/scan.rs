@@ -39,8 +39,10 @@ enum Judgement {
 const SHOWN: u64 = 50_000_000;
 
 impl Identity {
-    /// Compares what is known with what is there: decides what is new, parents first, and ends what is gone. `end` stops it.
-    pub(crate) fn scan(&mut self, end: &dyn Fn() -> bool) {
+    /// Compares what is known with what is there: decides what is new, parents first, and ends what is gone. Unless there are
+    /// cgroups of which no event tells (`untold`), what is pending is left to its event, which says who made it: it may be too
+    /// early to see that it is a container's. `end` stops it.
+    pub(crate) fn scan(&mut self, untold: bool, end: &dyn Fn() -> bool) {
         let looks = self.directory.looks_due();
         // Only what was known before may be gone: what is made from now on may be missed below.
         let known: HashSet<u64> = self.directory.cgroups().into_iter().collect();
@@ -55,7 +57,7 @@ impl Identity {
             if end() {
                 return;
             }
-            self.look(seen, &mut machine, &mut strays);
+            self.look(seen, untold, &mut machine, &mut strays);
         }
         // What a container made elsewhere, by the processes in it: now all containers are known.
         for (cgroup, path, namespace) in strays {
@@ -95,6 +97,7 @@ impl Identity {
     fn look(
         &mut self,
         seen: &Seen,
+        untold: bool,
         machine: &mut Option<Machine>,
         strays: &mut Vec<(u64, String, u64)>,
     ) {
@@ -116,12 +119,14 @@ impl Identity {
             None => false,
         };
         let machine = machine.get_or_insert_with(|| self.machine());
+        let awaited = !untold && self.directory.is_pending(seen.id);
         self.directory.made(seen.id, seen.parent);
         let decision = match self.judge(seen, machine) {
             Judgement::Decided(decision) => {
                 self.unsure.remove(&seen.id);
                 decision
             }
+            Judgement::Other(..) if awaited => return,
             Judgement::Other(decision, namespace) => {
                 if let Some(namespace) = namespace {
                     strays.push((seen.id, seen.path.clone(), namespace));

@@ -99,7 +99,7 @@ impl Machine {
     }
 
     fn scan(&mut self) {
-        self.identity.scan(&|| false);
+        self.identity.scan(true, &|| false);
     }
 
     fn owner(&self, cgroup: u64) -> Arc<Owner> {
@@ -585,6 +585,31 @@ fn what_comes_too_late_for_a_scan_is_looked_at_again() {
     });
     assert_eq!(machine.who(late), (Kind::Container, "c2".to_owned()));
     assert!(machine.identity.directory.mount_namespace_now(7).is_some());
+}
+
+#[test]
+fn a_scan_does_not_decide_what_an_event_will_say() {
+    let mut machine = Machine::new();
+    machine.scan();
+    let path = format!("/default/{A}");
+    let parent = machine.cgroup("/default");
+    let early = machine.cgroup(&path);
+    let directory = Arc::clone(&machine.identity.directory);
+    directory.made(early, Some(parent));
+    machine.identity.scan(false, &|| false);
+    assert_eq!(machine.who(parent).0, Kind::Host, "nobody told of it");
+    assert!(directory.owner_of(early).is_none());
+    machine.file("/b/config.json", &bundle(&path));
+    machine.made(
+        &path,
+        maker(50, 51, &format!("runc create --bundle /b {A}")),
+    );
+    assert_eq!(machine.who(early).0, Kind::Container);
+    // Unless the event was lost.
+    let lost = machine.cgroup("/default/lost");
+    directory.made(lost, Some(parent));
+    machine.scan();
+    assert_eq!(machine.who(lost).0, Kind::Host);
 }
 
 #[test]
