@@ -8,6 +8,8 @@ mod bad_input;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod containers;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod filter;

@@ -6,7 +6,7 @@ mod tests;
 
 use crate::cgroup_path::{self, is_below};
 use crate::command_line;
-use crate::directory::{Decision, Directory, Handle};
+use crate::directory::{Decision, Directory, Entered, Handle};
 use crate::disk::{self, Claim, Confirmed, Places, Unconfirmed};
 use crate::files::{self, Patience, Root};
 use crate::hierarchy::Hierarchy;
@@ -102,8 +102,9 @@ impl Identity {
                 at,
                 cgroup,
                 mount_ns,
+                mount_ns_id,
                 pid,
-            } => self.executed(at, cgroup, mount_ns, pid),
+            } => self.executed(at, cgroup, (mount_ns, mount_ns_id), pid),
             Event::Emptied { at, cgroup } => self.directory.emptied(cgroup, at),
             Event::Removed { at, cgroup } => self.removed(cgroup, at),
         }
@@ -289,7 +290,8 @@ impl Identity {
     }
 
     /// The first program in a container: its mount namespace is that of the container from the beginning.
-    fn executed(&mut self, at: u64, cgroup: u64, mount_ns: u64, pid: u32) {
+    fn executed(&mut self, at: u64, cgroup: u64, namespace: (u64, Option<u64>), pid: u32) {
+        let (mount_ns, mount_ns_id) = namespace;
         if mount_ns == 0 || self.processes.is_hosts(mount_ns) {
             return;
         }
@@ -307,8 +309,13 @@ impl Identity {
             return;
         }
         let made = self.made.get(&cgroup).copied();
-        let from = made.map_or(at, |made| at.min(made));
-        self.directory.mount_namespace(mount_ns, cgroup, from);
+        let entered = Entered {
+            namespace: mount_ns,
+            unique: mount_ns_id,
+            from: made.map_or(at, |made| at.min(made)),
+            at,
+        };
+        self.directory.entered(cgroup, entered);
         // The container's own cgroup, not one below it.
         let own = self.without_namespace.remove(&cgroup).is_some() || made.is_some();
         if own && owner.facts.pid.is_none() {

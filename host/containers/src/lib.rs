@@ -23,7 +23,7 @@ mod process;
 mod runtimes;
 mod service;
 
-pub use directory::{Decision, Directory, Found, Handle, Reader, Tombstones};
+pub use directory::{Decision, Directory, Entered, Found, Handle, Reader, Tombstones};
 pub use field::{Field, FieldType, Value};
 pub use options::{Options, Sockets};
 pub use owner::{Facts, Kind, Owner, Pod, Runtime};

@@ -79,6 +79,8 @@ pub enum Event {
         cgroup: u64,
         /// The mount namespace of the process.
         mount_ns: u64,
+        /// Its number that no other mount namespace ever has; None: the kernel has none.
+        mount_ns_id: Option<u64>,
         /// The process.
         pid: u32,
     },

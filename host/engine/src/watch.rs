@@ -150,6 +150,7 @@ fn told(event: &CgroupEvent<'_>) -> Event {
             at: first.boot_ns,
             cgroup: first.cgroup,
             mount_ns: u64::from(first.mntns),
+            mount_ns_id: first.mntns_id,
             pid: first.pid,
         },
     }

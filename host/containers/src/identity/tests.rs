@@ -351,6 +351,7 @@ fn what_a_container_makes_is_its_own_wherever_it_is() {
     machine.identity.told(Event::FirstExec {
         at: 9,
         cgroup: own,
+        mount_ns_id: None,
         mount_ns: 7,
         pid: 52,
     });
@@ -580,6 +581,7 @@ fn what_comes_too_late_for_a_scan_is_looked_at_again() {
     machine.identity.told(Event::FirstExec {
         at: 9,
         cgroup: late,
+        mount_ns_id: None,
         mount_ns: 7,
         pid: 21,
     });
@@ -623,12 +625,14 @@ fn mount_namespaces_are_a_containers_from_its_beginning_to_its_end() {
     machine.identity.told(Event::FirstExec {
         at: 120,
         cgroup: first,
+        mount_ns_id: None,
         mount_ns: HOSTS,
         pid: 51,
     });
     machine.identity.told(Event::FirstExec {
         at: 130,
         cgroup: first,
+        mount_ns_id: None,
         mount_ns: 7,
         pid: 52,
     });
@@ -641,6 +645,7 @@ fn mount_namespaces_are_a_containers_from_its_beginning_to_its_end() {
     machine.identity.told(Event::FirstExec {
         at: 210,
         cgroup: second,
+        mount_ns_id: None,
         mount_ns: 7,
         pid: 62,
     });
