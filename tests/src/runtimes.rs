@@ -14,6 +14,7 @@ mod image;
 mod place;
 mod podman;
 mod pods;
+mod registry;
 mod runc;
 
 pub use containerd::Containerd;

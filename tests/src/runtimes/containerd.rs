@@ -91,6 +91,13 @@ impl Containerd {
         done(command.args(options).args([Self::IMAGE, id]).args(words));
     }
 
+    /// Executes something in a container, under a name of its own.
+    pub fn exec(&self, id: &str, exec: &str, words: &[&str]) {
+        let mut command = self.ctr(self.namespace());
+        command.args(["tasks", "exec", "--exec-id", exec, id]);
+        done(command.args(words));
+    }
+
     /// Removes a container, running or not.
     pub fn remove(&self, id: &str) {
         let own = self.namespace();

@@ -2,6 +2,7 @@
 
 use super::image;
 use super::place::{Daemon, Foreign, Place, done, tried};
+use super::registry::Registry;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -62,6 +63,17 @@ impl Docker {
 
     /// Starts a container and lets it run; gives its id.
     pub fn run(&self, name: &str, labels: &[(&str, &str)], args: &[&str]) -> String {
+        self.run_of(Self::IMAGE, name, labels, args)
+    }
+
+    /// The same, of another image.
+    pub fn run_of(
+        &self,
+        image: &str,
+        name: &str,
+        labels: &[(&str, &str)],
+        args: &[&str],
+    ) -> String {
         let mut command = self.command();
         command.args(["run", "-d", "--pull", "never", "--name", name]);
         if !args.contains(&"--network") {
@@ -71,7 +83,21 @@ impl Docker {
             command.arg("--label").arg(format!("{key}={value}"));
         }
         let (options, words) = split(args);
-        done(command.args(options).arg(Self::IMAGE).args(words))
+        done(command.args(options).arg(image).args(words))
+    }
+
+    /// Pulls the same from a registry of our own; gives its name and its digest.
+    #[must_use]
+    pub fn pull(&self) -> (String, String) {
+        let registry = Registry::start(&self.place);
+        let name = registry.name();
+        done(self.command().args(["pull", "-q", &name]));
+        (name, registry.digest().to_owned())
+    }
+
+    /// Executes something in a container.
+    pub fn exec(&self, name: &str, words: &[&str]) {
+        done(self.command().args(["exec", name]).args(words));
     }
 
     /// Removes a container, running or not.

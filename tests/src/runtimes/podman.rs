@@ -96,6 +96,11 @@ impl Podman {
         )
     }
 
+    /// Executes something in a container.
+    pub fn exec(&self, name: &str, words: &[&str]) {
+        done(self.command().args(["exec", name]).args(words));
+    }
+
     /// Removes a container, running or not.
     pub fn remove(&self, name: &str) {
         done(self.command().args(["rm", "-f", "-t", "0", name]));
