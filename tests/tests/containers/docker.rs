@@ -1,6 +1,6 @@
 //! Docker.
 
-use super::traced::{Asked, Traced, expect, stays, words};
+use super::traced::{Asked, Traced, expect, expect_shown, shown, stays, words};
 use ig_tests::runtimes::Docker;
 use serde_json::Value;
 use std::path::Path;
@@ -26,6 +26,7 @@ fn docker_s_containers_have_name_image_and_digest_from_their_first_program_on() 
         &words(&stays("nothing")),
     );
     let mut traced = Traced::start(&asked(&socket), &word);
+    let people = shown(&asked(&socket), &word);
     let expected = |name: &'static str| {
         [
             ("scope", "container".to_owned()),
@@ -50,6 +51,8 @@ fn docker_s_containers_have_name_image_and_digest_from_their_first_program_on() 
     let entry = stays(&format!("{word}-web"));
     let web = docker.run_of(&image, "web", &[("app", "shop")], &words(&entry));
     check(&traced.of(&words(&entry)), "web", &web);
+    let script = &entry[2];
+    expect_shown(people, &["web", &image, script], &["CONTAINER", "IMAGE"]);
 
     docker.kill_daemon();
     docker.start_daemon();

@@ -1,6 +1,6 @@
 //! Pods, by containerd's interface for Kubernetes.
 
-use super::traced::{Asked, Traced, expect, stays, words};
+use super::traced::{Asked, Traced, expect, expect_shown, shown, stays, words};
 use ig_tests::runtimes::{Containerd, Pods, until};
 use serde_json::Value;
 
@@ -27,6 +27,7 @@ fn containers_of_pods_have_pod_and_namespace_from_their_first_program_on() {
         &["/bin/sh", "-c", &ticks],
     );
     let mut traced = Traced::start(&asked, &word);
+    let people = shown(&asked, &word);
     let check = |row: &Value, pod: &str, container: &str| {
         let uid = format!("uid-of-{pod}");
         expect(
@@ -57,6 +58,11 @@ fn containers_of_pods_have_pod_and_namespace_from_their_first_program_on() {
     let row = traced.of(&words(&entry));
     check(&row, "cart", "web");
     assert_eq!(row["container_id"], web.as_str());
+    expect_shown(
+        people,
+        &["shops", "cart", "web", &entry[2]],
+        &["NAMESPACE", "POD", "CONTAINER", "IMAGE"],
+    );
 
     containerd.kill_daemon();
     containerd.start_daemon();
@@ -75,6 +81,10 @@ fn containers_of_pods_have_pod_and_namespace_from_their_first_program_on() {
         .iter()
         .find(|row| row["container_id"] == later.as_str());
     check(main.expect("it is listed"), "late", "web");
+    // By its pod alone. A sandbox is no container.
+    let of_pod = asked.listing(containerd.place(), &["-n", "shops", "-p", "late"]);
+    let of_pod = of_pod.finish();
+    assert_eq!(of_pod.rows().len(), 1, "{}", of_pod.stdout);
     pods.remove_sandbox(&sandbox);
     until("the end of the pod", || {
         let listed = asked.list(containerd.place());

@@ -50,6 +50,38 @@ impl Asked<'_> {
     }
 }
 
+/// A run as people see it: with the columns that are shown when nobody chooses.
+pub(super) fn shown(asked: &Asked, word: &str) -> Running {
+    let flags = asked.flags();
+    let mut running = Ig::run(bundle("trace_exec"))
+        .args(&flags.iter().map(String::as_str).collect::<Vec<_>>())
+        .args(&["--filter", &format!("args ~ '{word}'")])
+        .start();
+    running.provoke(|| probe(word), |line| line.contains(word));
+    running
+}
+
+/// Waits for the row that holds all of `cells`; panics unless the header above it has all of `names`.
+#[track_caller]
+pub(super) fn expect_shown(mut running: Running, cells: &[&str], names: &[&str]) {
+    let wanted = |line: &str| cells.iter().all(|cell| line.contains(cell));
+    running.provoke(|| {}, wanted);
+    running.signal("INT");
+    let shown = running.wait();
+    shown.expect_code(0);
+    let before = shown.stdout.lines().take_while(|line| !wanted(line));
+    let header = before.filter(|line| line.contains("PCOMM")).last();
+    let header: Vec<&str> = header.unwrap_or_default().split_whitespace().collect();
+    for name in names {
+        assert!(header.contains(name), "no {name} in:\n{}", shown.stdout);
+    }
+}
+
+fn probe(word: &str) {
+    let status = Command::new("/bin/true").arg(word).status();
+    status.expect("true runs");
+}
+
 /// A run that is attached.
 pub(super) struct Traced {
     running: Running,
@@ -70,12 +102,7 @@ impl Traced {
     /// The same, with all that is asked for.
     pub(super) fn with(flags: &[&str], word: &str, more: &[&str]) -> Self {
         let ig = Ig::run(bundle("trace_exec")).args(flags).args(more).json();
-        Self::attached(ig, || {
-            Command::new("/bin/true")
-                .arg(word)
-                .status()
-                .expect("true runs");
-        })
+        Self::attached(ig, || probe(word))
     }
 
     /// Waits for the first row of what `act` does.

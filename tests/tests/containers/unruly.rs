@@ -1,8 +1,8 @@
-//! What a container's owner may write into its metadata, as far as Docker lets it.
+//! What a container's owner may write into its metadata, as far as the runtimes let it.
 
-use super::traced::{Asked, Traced, stays, words};
-use ig_tests::Ig;
-use ig_tests::runtimes::Docker;
+use super::traced::{Asked, Traced, shown, stays, words};
+use ig_tests::runtimes::{Containerd, Docker, Pods};
+use ig_tests::{Finished, Ig};
 
 /// A megabyte of labels, and some that would paint the terminal: what is written holds no control character, and all of it
 /// is whole.
@@ -50,7 +50,6 @@ fn labels_of_a_megabyte_and_with_control_characters_do_no_harm() {
     people.provoke(|| {}, |line| line.contains("web") && line.contains("red"));
     people.signal("INT");
     let people = people.wait();
-    people.expect_code(0);
     // Every line is an object, which also says that all of it is valid.
     let programs = programs.end();
     assert_eq!(programs.rows().len(), programs.stdout.lines().count());
@@ -67,17 +66,8 @@ fn labels_of_a_megabyte_and_with_control_characters_do_no_harm() {
         listed
     };
     let columns = listing("columns");
-    for (what, shown) in [
-        ("rows", &people.stdout),
-        ("list", &columns.stdout),
-        ("words", &people.stderr),
-    ] {
-        let odd: Vec<char> = shown
-            .chars()
-            .filter(|c| c.is_control() && *c != '\n')
-            .collect();
-        assert_eq!(odd, [], "{what}");
-    }
+    expect_no_commands(&people);
+    expect_no_commands(&columns);
     assert!(columns.stdout.contains("web"), "{}", columns.stdout);
     let listed = listing("json").rows();
     assert_eq!(listed.len(), 1);
@@ -87,4 +77,55 @@ fn labels_of_a_megabyte_and_with_control_characters_do_no_harm() {
             .as_str()
             .is_some_and(|l| l.len() <= 128 << 10)
     );
+}
+
+/// Kubernetes would not take such names, containerd does: of pods, their namespaces and containers.
+#[test]
+fn names_of_pods_with_control_characters_do_no_harm() {
+    let containerd = Containerd::start();
+    let socket = containerd.socket();
+    let asked = Asked {
+        runtime: "containerd",
+        socket: &socket,
+    };
+    let word = containerd.namespace().to_owned();
+    let mut pods = Pods::of(&containerd);
+    let namespace = "shops\u{1b}[31m\u{7}";
+    let (pod, name) = ("cart\u{1b}[2J", "web\u{9b}2J\r\n{\"pod\":\"other\"}");
+    let mut people = shown(&asked, &word);
+    let filter = format!("args ~ '{word}'");
+    let fields = [
+        "--fields",
+        "args,namespace,pod,container",
+        "--filter",
+        &filter,
+    ];
+    let flags = asked.flags();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut programs = Traced::with(&flags, &word, &fields);
+    let sandbox = pods.sandbox(namespace, pod, &[]);
+    let entry = stays(&format!("{word}-web"));
+    pods.container(&sandbox, (namespace, pod), name, &words(&entry));
+    let row = programs.of(&words(&entry));
+    assert_eq!(row["namespace"], namespace);
+    assert_eq!(row["pod"], pod);
+    assert_eq!(row["container"], name);
+    let programs = programs.end();
+    assert_eq!(programs.rows().len(), programs.stdout.lines().count());
+    people.provoke(
+        || {},
+        |line| line.contains("cart") && line.contains(&entry[2]),
+    );
+    people.signal("INT");
+    expect_no_commands(&people.wait());
+}
+
+/// Panics if anything that a terminal may take for a command was printed.
+#[track_caller]
+fn expect_no_commands(finished: &Finished) {
+    finished.expect_code(0);
+    for text in [&finished.stdout, &finished.stderr] {
+        let odd = text.chars().filter(|c| c.is_control() && *c != '\n');
+        assert_eq!(odd.collect::<Vec<char>>(), []);
+    }
 }
