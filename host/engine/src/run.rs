@@ -49,6 +49,8 @@ const STOP: u64 = 0;
 const BUSY_GRACE: Duration = Duration::from_millis(100);
 /// While records wait for it to be known whose they are, it is asked this often.
 const DECISION: Duration = Duration::from_millis(1);
+/// How long a guest that watches containers waits to be told of them where no record comes.
+const TOLD: Duration = Duration::from_millis(100);
 /// A command that got the same Ctrl-C is given this long to end by itself.
 const COMMAND_GRACE: Duration = Duration::from_millis(200);
 
@@ -417,7 +419,11 @@ impl Live {
             .map(|due| Instant::now() + Duration::from_nanos(due.saturating_sub(clock::boot_ns())));
         // Nobody wakes this thread when it becomes known whose a record is.
         let known = self.pipeline.holds().then(|| Instant::now() + DECISION);
-        [timer, known, self.deadline].into_iter().flatten().min()
+        let told = self.pipeline.watches().then(|| Instant::now() + TOLD);
+        [timer, known, told, self.deadline]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes what the programs left, until everything that they counted is there or the grace is over. No timer fires any

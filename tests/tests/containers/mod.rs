@@ -5,6 +5,7 @@ mod containerd;
 mod crowd;
 mod docker;
 mod many;
+mod guest;
 mod listing;
 mod podman;
 mod pods;

@@ -20,6 +20,12 @@ pub(super) struct Watched {
 }
 
 impl Pipeline {
+    /// Whether the guest wants to be told of containers.
+    pub fn watches(&self) -> bool {
+        let instance = self.instance.as_ref().filter(|i| !i.over);
+        instance.is_some_and(|i| i.guest.has_watcher())
+    }
+
     /// Takes up what has become known about owners, and tells the guest of containers that came and went if it watches them.
     /// Between calls of the guest alone, and before each span, so that a container is told before its first record.
     pub fn tell_of_containers(&mut self, now: Now) -> Result<(), TooManyTraps> {
