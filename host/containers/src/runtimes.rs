@@ -317,7 +317,7 @@ impl Source {
         (self.shelf.tell)(said);
     }
 
-    /// It has answered, or failed, or isn't there: nobody waits for it any more.
+    /// It has told all that is there with its details, or failed, or isn't there: nobody waits for it any more.
     fn settle(&self) {
         if !self.settled.replace(true) {
             let settled = &self.shelf.settled;
@@ -357,7 +357,6 @@ impl Source {
             self.tell(Said::Found(self.runtime));
         }
         self.tell(Said::Listed(self.runtime, union));
-        self.settle();
     }
 
     /// Something is known of a container.

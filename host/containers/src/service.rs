@@ -111,6 +111,8 @@ pub enum StartError {
 enum Message {
     Event(Event),
     Said(Box<Said>),
+    /// Who asks wants to know when all that was said before is taken.
+    Asked(SyncSender<()>),
     /// Look at the flags.
     Wake,
 }
@@ -210,11 +212,20 @@ impl Service {
         self.flags.unwatched.store(true, Ordering::Release);
     }
 
-    /// Waits until every runtime whose socket is there has given its first list or failed, at most this long. True: they
-    /// have.
+    /// Waits until every runtime whose socket is there has told of all that is there or failed, and the directory has it, at
+    /// most this long. True: they have.
     #[must_use]
     pub fn ready(&self, timeout: Duration) -> bool {
-        self.runtimes.ready(timeout)
+        let end = Instant::now() + timeout;
+        if !self.runtimes.ready(timeout) {
+            return false;
+        }
+        let (who, taken) = mpsc::sync_channel(1);
+        // A queue that is full has no end that is worth to wait for.
+        self.sender.try_send(Message::Asked(who)).is_ok()
+            && taken
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+                .is_ok()
     }
 }
 
@@ -257,6 +268,11 @@ fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watc
             }
             Ok(Message::Said(said)) => {
                 identity.said(*said);
+                false
+            }
+            Ok(Message::Asked(who)) => {
+                // Who has gone does not want to know.
+                let _ = who.try_send(());
                 false
             }
             Ok(Message::Wake) => false,

@@ -65,6 +65,11 @@ fn containerd_s_containers_have_name_image_and_digest_from_their_first_program_o
     check(&traced.of(&words(&entry)), "later");
     traced.end();
 
+    let listed = asked.list(containerd.place());
+    for row in &listed {
+        check(row, row["container_id"].as_str().expect("an id"));
+        assert!(row["container_pid"].is_number(), "{row:#}");
+    }
     let names = || {
         let listed = asked.list(containerd.place());
         let mut names: Vec<String> = listed

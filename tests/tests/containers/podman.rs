@@ -67,7 +67,9 @@ fn podman_s_containers_have_name_and_image_from_their_first_program_on() {
 
     let listed = asked.list(podman.place());
     let row = listed.iter().find(|row| row["container"] == "web");
-    check(row.expect("it is listed"), "web", &web);
+    let row = row.expect("it is listed");
+    check(row, "web", &web);
+    assert!(label(row) && row["container_pid"].is_number(), "{row:#}");
     podman.remove("web");
     until("the end of web", || {
         let listed = asked.list(podman.place());

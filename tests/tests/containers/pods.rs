@@ -80,7 +80,9 @@ fn containers_of_pods_have_pod_and_namespace_from_their_first_program_on() {
     let main = listed
         .iter()
         .find(|row| row["container_id"] == later.as_str());
-    check(main.expect("it is listed"), "late", "web");
+    let main = main.expect("it is listed");
+    check(main, "late", "web");
+    assert!(main["container_pid"].is_number(), "{main:#}");
     // By its pod alone. A sandbox is no container.
     let of_pod = asked.listing(containerd.place(), &["-n", "shops", "-p", "late"]);
     let of_pod = of_pod.finish();

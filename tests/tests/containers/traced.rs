@@ -28,13 +28,21 @@ impl Asked<'_> {
         ]
     }
 
-    /// All that is listed of this place's containers.
+    /// All that is listed of this place's containers. A process id that is told is that of a process of the container.
     pub(super) fn list(&self, place: &Place) -> Vec<Value> {
         let fields =
-            "+scope,+labels,+image_digest,+container_pid,+pod_uid,+pod_container,+pod_labels";
+            "+scope,+labels,+image_digest,+container_pid,+pod_uid,+pod_container,+cgroup_path";
         let listed = self.listing(place, &["--fields", fields]).finish();
         listed.expect_code(0);
-        listed.rows()
+        let rows = listed.rows();
+        for row in &rows {
+            let path = row["cgroup_path"].as_str().expect("a path");
+            let of = std::fs::read_to_string(format!("/proc/{}/cgroup", row["container_pid"]));
+            // It may have ended by now.
+            let own = of.map_or(true, |of| of.lines().any(|line| line.ends_with(path)));
+            assert!(own, "the process of another: {row:#}");
+        }
+        rows
     }
 
     /// `ig list-containers`, of this place's.

@@ -67,6 +67,7 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
         },
     );
     list(source, &line).await?;
+    source.settle();
     let follow = async {
         loop {
             match events.recv().await {

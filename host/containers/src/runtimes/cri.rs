@@ -422,6 +422,7 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
     };
     let asked = async {
         details(source, &cri, &listed).await?;
+        source.settle();
         std::future::pending().await
     };
     let (follow, asked) = (std::pin::pin!(follow), std::pin::pin!(asked));

@@ -89,6 +89,7 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
         for facts in &listed {
             source.detailed(images.name(docker, facts).await);
         }
+        source.settle();
         std::future::pending().await
     };
     let follow = async {

@@ -150,6 +150,7 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
             source.detailed(facts);
         }
     }
+    source.settle();
     while let Some(line) = events.next().await? {
         // One that cannot be read says nothing, and the next list all.
         if let Ok(event) = serde_json::from_slice::<Event>(&line) {
