@@ -1,6 +1,6 @@
 //! The cgroups of the machine: which hierarchy counts, and what is in it.
 
-use crate::process::Processes;
+use crate::process::{self, Processes};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
@@ -30,6 +30,8 @@ pub(crate) struct Hierarchy {
     namespace: String,
     /// The id of that cgroup, where it is not the root.
     namespace_id: Option<u64>,
+    /// It is not the root, and nothing is mounted from there that would have its id.
+    namespace_unseen: bool,
 }
 
 /// A cgroup that is there.
@@ -72,6 +74,7 @@ impl Hierarchy {
             prefix: String::new(),
             namespace: String::new(),
             namespace_id: None,
+            namespace_unseen: false,
         }
     }
 
@@ -104,6 +107,7 @@ impl Hierarchy {
             prefix: prefix.to_owned(),
             namespace: String::new(),
             namespace_id: own.map(|(_, id)| *id),
+            namespace_unseen: own.is_none() && mount.root.starts_with("/.."),
         })
     }
 
@@ -154,7 +158,25 @@ impl Hierarchy {
         {
             self.namespace = seen.path.trim_end_matches('/').to_owned();
         }
+        if self.namespace_unseen
+            && let Ok(text) = std::fs::read_to_string("/proc/self/cgroup")
+            && let Some(own) = process::cgroup_of(&text, &self.line)
+            && let Some(namespace) = self.namespace_above(own, &found)
+        {
+            self.namespace = namespace;
+            self.namespace_unseen = false;
+        }
         found
+    }
+
+    /// The cgroup that `/proc` counts from, by where this process is: in `own`, counted from there.
+    fn namespace_above(&self, own: &str, found: &[Seen]) -> Option<String> {
+        let pid = std::process::id();
+        let here = found
+            .iter()
+            .find(|seen| self.processes(&seen.path).contains(&pid))?;
+        let above = here.path.strip_suffix(own.trim_end_matches('/'))?;
+        Some(above.trim_end_matches('/').to_owned())
     }
 
     fn folder(&self, path: &str) -> PathBuf {
@@ -321,6 +343,25 @@ mod tests {
         assert_eq!(found.rooted("/../other"), "/docker/other");
         assert_eq!(found.rooted("/../../system.slice/x"), "/system.slice/x");
         assert_eq!(found.rooted("/../../../../x"), "/x");
+    }
+
+    #[test]
+    fn where_nothing_is_mounted_from_the_cgroup_namespace_this_process_says_where_it_is() {
+        let text = "2 0 0:38 /../.. /host/sys/fs/cgroup ro - cgroup2 cgroup2 rw\n";
+        assert!(choose(text, &[]).unwrap().namespace_unseen);
+        assert!(!choose(HYBRID, &[]).unwrap().namespace_unseen);
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("docker/me/inner");
+        std::fs::create_dir_all(&own).unwrap();
+        let processes = format!("1\n{}\n", std::process::id());
+        std::fs::write(own.join("cgroup.procs"), processes).unwrap();
+        let mut hierarchy = Hierarchy::at(folder.path());
+        let found = hierarchy.walk();
+        let above = |own: &str| hierarchy.namespace_above(own, &found);
+        assert_eq!(above("/inner").as_deref(), Some("/docker/me"));
+        assert_eq!(above("/").as_deref(), Some("/docker/me/inner"));
+        assert_eq!(above("/docker/me/inner").as_deref(), Some(""));
+        assert_eq!(above("/../elsewhere"), None);
     }
 
     #[test]

@@ -161,7 +161,8 @@ fn namespace(link: &Path) -> Option<u64> {
     text.strip_suffix(']')?.parse().ok()
 }
 
-fn cgroup_of<'a>(text: &'a str, hierarchy: &str) -> Option<&'a str> {
+/// The path in a text like `/proc/PID/cgroup`, in one hierarchy.
+pub(crate) fn cgroup_of<'a>(text: &'a str, hierarchy: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':');
         let (number, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
