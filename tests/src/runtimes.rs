@@ -6,7 +6,8 @@
 //! - [`Docker`]: `dockerd` without a bridge;
 //! - [`Containerd`]: `containerd`, used through `ctr` and, for pods, through Kubernetes' interface;
 //! - [`Podman`]: rootful podman with its API service;
-//! - [`Runc`]: `runc` or `crun` alone.
+//! - [`Runc`]: `runc` or `crun` alone;
+//! - [`Systemd`]: a system booted by systemd-nspawn.
 
 mod containerd;
 mod docker;
@@ -16,6 +17,7 @@ mod podman;
 mod pods;
 mod registry;
 mod runc;
+mod systemd;
 
 pub use containerd::Containerd;
 pub use docker::Docker;
@@ -23,3 +25,4 @@ pub use place::{Place, until};
 pub use podman::Podman;
 pub use pods::Pods;
 pub use runc::Runc;
+pub use systemd::Systemd;

@@ -1,15 +1,21 @@
 //! Containers of real runtimes, beside `ig` as users run it.
 
+mod alone;
 mod churn;
 mod containerd;
 mod crowd;
 mod docker;
-mod many;
+mod forged;
 mod guest;
+mod inside;
 mod listing;
+mod many;
+mod marked;
 mod podman;
 mod pods;
 mod recorded;
 mod traced;
 mod unasked;
+mod undecided;
+mod units;
 mod unruly;
