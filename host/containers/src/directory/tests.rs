@@ -221,3 +221,162 @@ fn another_mount_namespace_of_the_same_number_ends_what_had_it() {
     assert_eq!(reader.by_mount_namespace(77, 620), Found::Unknown);
     assert!(directory.lock().namespaces.is_empty() && directory.lock().shared.is_empty());
 }
+
+#[test]
+fn what_a_runtime_says_may_come_before_or_after_the_cgroup() {
+    let (directory, mut reader) = directory();
+    let facts = |id: &str, image: &str| Facts {
+        id: id.to_owned(),
+        image: Some(image.to_owned()),
+        addresses: vec![IpAddr::from([10, 0, 0, 1])],
+        ..Facts::default()
+    };
+    assert_eq!(directory.learn(facts("a", "first")), None);
+    directory.made(10, Some(1));
+    let handle = directory.decide(10, "/a", container("a")).unwrap();
+    reader.refresh();
+    let image = |reader: &Reader| reader.owner(handle).and_then(|o| o.facts.image.clone());
+    assert_eq!(image(&reader).as_deref(), Some("first"));
+    assert_eq!(reader.by_address(IpAddr::from([10, 0, 0, 1])), Some(handle));
+    assert_eq!(directory.learn(facts("a", "second")), Some(handle));
+    reader.refresh();
+    assert_eq!(image(&reader).as_deref(), Some("second"));
+    assert!(directory.learn(facts("a", "second")).is_some() && !reader.refresh());
+    // Late, but still of use for late rows.
+    directory.gone(10, 1);
+    directory.learn(facts("a", "third"));
+    reader.refresh();
+    assert_eq!(image(&reader).as_deref(), Some("third"));
+    assert_eq!(reader.by_address(IpAddr::from([10, 0, 0, 1])), None);
+    directory.learn(facts("b", "never placed"));
+    directory.removed("b");
+    directory.made(11, Some(1));
+    let other = directory.decide(11, "/b", container("b")).unwrap();
+    reader.refresh();
+    assert_eq!(
+        reader.owner(other).and_then(|o| o.facts.image.clone()),
+        None
+    );
+}
+
+#[test]
+fn ids_are_found_by_a_prefix_that_is_the_only_one() {
+    let (directory, _) = directory();
+    for (cgroup, id) in [
+        (10, "0123456789abcdef"),
+        (11, "0123456789abffff"),
+        (12, "short"),
+    ] {
+        directory.made(cgroup, Some(1));
+        directory.decide(cgroup, "/", container(id));
+    }
+    assert!(directory.by_id("0123456789abcdef").is_some());
+    assert!(directory.by_id("0123456789abc").is_some());
+    assert!(directory.by_id("0123456789ab").is_none(), "two");
+    assert!(directory.by_id("0123456789a").is_none(), "too short");
+    assert!(directory.by_id("short").is_some());
+}
+
+#[test]
+fn who_watches_hears_of_containers_alone_and_of_each_once() {
+    let (directory, mut reader) = directory();
+    directory.made(10, Some(1));
+    let first = directory.decide(10, "/a", container("a")).unwrap();
+    reader.refresh();
+    assert_eq!(reader.news(), (vec![], vec![]), "nobody watches");
+    reader.watch();
+    directory.made(11, Some(1));
+    let unit = directory
+        .decide(11, "/u", Decision::Unit("u.service".to_owned()))
+        .unwrap();
+    directory.made(12, Some(1));
+    let second = directory.decide(12, "/b", container("b")).unwrap();
+    directory.learn(Facts {
+        id: "b".to_owned(),
+        pid: Some(1),
+        ..Facts::default()
+    });
+    directory.gone(10, 1);
+    reader.refresh();
+    assert_eq!(reader.news(), (vec![first, second], vec![first]));
+    assert_eq!(reader.news(), (vec![], vec![]));
+    // A unit that turns out to be a container.
+    directory.decide(11, "/u", container("u"));
+    reader.refresh();
+    assert_eq!(reader.news(), (vec![unit], vec![]));
+}
+
+#[test]
+fn a_reader_that_is_far_behind_takes_everything_anew() {
+    let directory = Arc::new(Directory::new(Tombstones { keep: 0, most: 10 }));
+    let mut reader = directory.reader();
+    directory.made(5, None);
+    let gone = directory.decide(5, "/old", container("old")).unwrap();
+    reader.refresh();
+    reader.watch();
+    assert_eq!(reader.news().0, [gone]);
+    directory.gone(5, 0);
+    for i in 0..(MOST_WAITING as u64) {
+        directory.made(100 + i, None);
+        directory.decide(100 + i, "/n", container(&format!("{i}")));
+        directory.gone(100 + i, i);
+    }
+    directory.made(6, None);
+    let new = directory.decide(6, "/new", container("new")).unwrap();
+    reader.refresh();
+    assert_eq!(reader.by_cgroup(6), Found::Owner(new));
+    assert_eq!(reader.by_cgroup(5), Found::Unknown);
+    let (added, removed) = reader.news();
+    assert!(added.contains(&new) && removed.contains(&gone));
+    assert!(!reader.refresh() && reader.settled());
+    directory.gone(6, 1);
+    assert!(reader.refresh());
+}
+
+#[test]
+fn containers_of_one_id_are_told_apart_by_runtime_and_cgroup() {
+    let (directory, _) = directory();
+    let of = |runtime: Runtime| {
+        let facts = Facts {
+            id: "c1".to_owned(),
+            runtime: Some(runtime),
+            ..Facts::default()
+        };
+        Decision::Container {
+            facts: Box::new(facts),
+            unit: None,
+        }
+    };
+    for cgroup in 10..14 {
+        directory.made(cgroup, Some(1));
+    }
+    let first = directory
+        .decide(10, "/default/c1", of(Runtime::Containerd))
+        .unwrap();
+    let second = directory
+        .decide(11, "/other/c1", of(Runtime::Containerd))
+        .unwrap();
+    // One that lives keeps its id against another runtime's.
+    let third = directory.decide(12, "/c1", of(Runtime::Podman)).unwrap();
+    assert_eq!(directory.by_id("c1"), Some(second));
+    let learn = |runtime: Runtime, cgroup: Option<&str>| {
+        directory.learn(Facts {
+            id: "c1".to_owned(),
+            runtime: Some(runtime),
+            cgroup: cgroup.map(str::to_owned),
+            ..Facts::default()
+        })
+    };
+    assert_eq!(learn(Runtime::Containerd, Some("/default/c1")), Some(first));
+    assert_eq!(learn(Runtime::Containerd, Some("/other/c1")), Some(second));
+    assert_eq!(learn(Runtime::Containerd, None), Some(second));
+    assert_eq!(learn(Runtime::Podman, None), Some(third));
+    assert_eq!(learn(Runtime::Docker, None), None);
+    // What waits for Docker's goes to nobody else.
+    let crio = directory.decide(13, "/crio-c1", of(Runtime::Crio)).unwrap();
+    let runtime = directory.owner(crio).and_then(|owner| owner.facts.runtime);
+    assert_eq!(runtime, Some(Runtime::Crio));
+    directory.gone(11, 5);
+    directory.decide(12, "/c1", of(Runtime::Podman));
+    assert_eq!(directory.by_id("c1"), Some(third));
+}
