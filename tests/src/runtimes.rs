@@ -21,7 +21,7 @@ mod systemd;
 
 pub use containerd::Containerd;
 pub use docker::Docker;
-pub use place::{Place, until};
+pub use place::{Place, Storm, until};
 pub use podman::Podman;
 pub use pods::Pods;
 pub use runc::Runc;

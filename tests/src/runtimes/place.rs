@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -30,11 +31,75 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Who uses the machine: places, or one storm.
+static USERS: Mutex<Users> = Mutex::new(Users {
+    places: 0,
+    storm: false,
+});
+static CHANGED: Condvar = Condvar::new();
+
+struct Users {
+    places: u32,
+    storm: bool,
+}
+
+fn users() -> MutexGuard<'static, Users> {
+    USERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn when(free: impl Fn(&Users) -> bool) -> MutexGuard<'static, Users> {
+    CHANGED
+        .wait_while(users(), |users| !free(users))
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One of those for whom there has to be a runtime in peace.
+#[derive(Debug)]
+struct Calm(());
+
+impl Calm {
+    fn new() -> Self {
+        when(|users| !users.storm).places += 1;
+        Self(())
+    }
+}
+
+impl Drop for Calm {
+    fn drop(&mut self) {
+        users().places -= 1;
+        CHANGED.notify_all();
+    }
+}
+
+/// The machine without a [`Place`] of any test, for a test that makes so many cgroups that whoever watches them lags behind: then
+/// records may be shown before it is known whose they are, which those tests take for a fault.
+#[derive(Debug)]
+pub struct Storm(());
+
+impl Storm {
+    /// Waits until there is none, and keeps it so.
+    #[allow(clippy::new_without_default, reason = "it waits")]
+    #[must_use]
+    pub fn new() -> Self {
+        when(|users| users.places == 0 && !users.storm).storm = true;
+        Self(())
+    }
+}
+
+impl Drop for Storm {
+    fn drop(&mut self) {
+        users().storm = false;
+        CHANGED.notify_all();
+    }
+}
+
 /// A folder, a cgroup and a name that no other has.
 #[derive(Debug)]
 pub struct Place {
     folder: TempDir,
     name: String,
+    /// The last to go.
+    _calm: Calm,
 }
 
 impl Place {
@@ -53,7 +118,11 @@ impl Place {
             .prefix("igt")
             .tempdir_in("/tmp")
             .expect("a folder in /tmp");
-        Self { folder, name }
+        Self {
+            folder,
+            name,
+            _calm: Calm::new(),
+        }
     }
 
     /// Its folder.

@@ -114,6 +114,14 @@ impl Podman {
         std::fs::remove_file(self.socket()).ok();
     }
 
+    /// Ends the service without a word; containers go on.
+    pub fn kill_service(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.kill();
+        }
+        std::fs::remove_file(self.socket()).ok();
+    }
+
     /// Starts it again.
     pub fn start_service(&mut self) {
         let mut command = self.command();

@@ -1,7 +1,7 @@
 //! More cgroups at once than anybody can be told of.
 
 use crate::ledgers::summary;
-use ig_tests::runtimes::Place;
+use ig_tests::runtimes::{Storm, until};
 use ig_tests::{Ig, Running, bundle};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,9 @@ struct Units(PathBuf);
 
 impl Units {
     /// All of them below one of this name.
-    fn make(place: &Place, name: &str) -> Self {
-        let units = Self(unified().join(place.name()).join(name));
+    fn make(name: &str) -> Self {
+        let parent = format!("igt{}{name}", std::process::id());
+        let units = Self(unified().join(parent));
         std::fs::create_dir_all(&units.0).expect("a cgroup");
         for number in 0..MANY {
             std::fs::create_dir(units.path(number)).expect("a cgroup");
@@ -54,13 +55,6 @@ impl Units {
             .arg(word)
             .status();
         assert!(status.expect("sh starts").success());
-    }
-
-    fn remove(&self) {
-        for number in 0..MANY {
-            let path = self.path(number);
-            ig_tests::runtimes::until("an empty cgroup", || std::fs::remove_dir(&path).ok());
-        }
     }
 
     /// Each program is shown as that of its unit, in the end, and never as another's.
@@ -93,17 +87,27 @@ impl Units {
     }
 }
 
+impl Drop for Units {
+    fn drop(&mut self) {
+        let all = (0..MANY).map(|number| self.path(number));
+        for path in all.chain([self.0.clone()]).filter(|path| path.exists()) {
+            until("an empty cgroup", || std::fs::remove_dir(&path).ok());
+        }
+    }
+}
+
 #[test]
 fn ten_thousand_cgroups_at_once_are_known_or_looked_for() {
-    let place = Place::new();
-    let path = place.at("summary.json");
+    let _storm = Storm::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("summary.json");
     let mut running = Ig::run(bundle("trace_exec"))
         .args(&["--ignore-failed", "--fields", "args,unit,cgroup"])
         .arg("--summary")
         .arg(format!("json:{}", path.display()))
         .json()
         .start();
-    let word = format!("{}-attached", place.name());
+    let word = format!("{}-attached", folder.path().display());
     running.provoke(
         || {
             let status = Command::new("/bin/true").arg(&word).status();
@@ -112,18 +116,18 @@ fn ten_thousand_cgroups_at_once_are_known_or_looked_for() {
         |line| line.contains(&word),
     );
 
-    let first = Units::make(&place, "a");
+    let first = Units::make("a");
     first.are_known(&mut running, "new");
 
     // While it can't listen there is no room for all of the news: it has to look for itself.
     running.signal("STOP");
-    let second = Units::make(&place, "b");
+    let second = Units::make("b");
     running.signal("CONT");
     second.are_known(&mut running, "missed");
     first.are_known(&mut running, "old");
-    first.remove();
+    drop(first);
     second.are_known(&mut running, "still");
-    second.remove();
+    drop(second);
 
     let memory = peak(running.pid());
     running.signal("INT");
