@@ -74,10 +74,10 @@ fn rows_that_come_late_are_those_of_containers_that_are_long_gone() {
     let crowd = Crowd::new();
     let containerd = Containerd::start();
     let prefix = crowd.prefix();
-    let delay = if full() { "5s" } else { "1s" };
+    let delay = if full() { 5 } else { 1 };
     let path = crowd.place().at("summary.json");
     let mut running = Ig::run(gadget("late"))
-        .args(&["--delay", delay, "--prefix", &prefix])
+        .args(&["--delay", &format!("{delay}s"), "--prefix", &prefix])
         .arg("--containerd-socketpath")
         .arg(containerd.socket())
         .arg("--summary")
@@ -117,7 +117,7 @@ fn rows_that_come_late_are_those_of_containers_that_are_long_gone() {
     crowd.run(count);
     running.provoke(
         || (),
-        |line| line.contains(&last) && line.contains("by_mntns") && line.contains("echo"),
+        |line| line.contains(&last) && line.contains("by_mntns") && line.contains("[\"/bin/echo\""),
     );
     running.signal("INT");
     let finished = running.wait();
@@ -129,6 +129,11 @@ fn rows_that_come_late_are_those_of_containers_that_are_long_gone() {
         let name = crowd.name(number);
         assert!(whose.contains(name.as_str()), "no row of {name}");
     }
+    let early = rows
+        .iter()
+        .filter(|row| row["age"].as_u64() < Some(delay * 1_000_000_000));
+    let early: Vec<_> = early.filter(|row| row["table"] == "by_cgroup").collect();
+    assert!(early.is_empty(), "{early:?}");
     let numbers = numbers(&rows);
     let reused: usize = numbers.values().map(|names| names.len() - 1).sum();
     let by_cgroup = named(&rows, "by_cgroup");
@@ -156,7 +161,7 @@ fn in_order(rows: &[Value]) {
     let mut last: BTreeMap<u64, u64> = BTreeMap::new();
     for row in rows.iter().filter(|row| row["table"] == "by_cgroup") {
         let number = |column: &str| row[column].as_u64().expect("a number");
-        let at = row["timestamp_raw"].as_u64().expect("a number");
+        let at = row["boot"].as_u64().expect("a number");
         let before = last.insert(number("cgroup"), at).unwrap_or(0);
         assert!(before <= at, "out of order: {row}");
     }

@@ -32,6 +32,7 @@ impl Late {
                 .cgroup(start.cgroup)
                 .mntns(start.mntns)
                 .args(words(&start.args))
+                .boot(start.at)
                 .age(age);
             tables
                 .by_mntns
