@@ -3,16 +3,17 @@
 mod asked;
 pub(crate) mod eras;
 mod live;
+mod of_run;
 mod recorded;
-mod shared;
+
 #[cfg(test)]
 mod suite;
 
 pub(crate) use asked::AskedOwners;
 pub(crate) use ig_containers::Field;
 pub(crate) use live::LiveOwners;
+pub(crate) use of_run::{Asked, SharedOwners};
 pub(crate) use recorded::{RecordedOwners, TapedOwners};
-pub(crate) use shared::{Asked, SharedOwners};
 
 use crate::identity::Identity;
 use std::borrow::Cow;
