@@ -42,22 +42,27 @@ fn a_guest_is_told_of_containers_and_can_ask_whose_records_are() {
     told.row(|row| is(row, "removed", "web"));
     let rows = told.end().rows();
 
-    let of_web: Vec<&Value> = rows.iter().filter(|row| row["name"] == "web").collect();
+    // By its mount namespace its first program may come too early: then nobody is known yet, and never another.
+    let (by_namespace, others): (Vec<&Value>, Vec<&Value>) = rows
+        .iter()
+        .partition(|row| row["what"] == "mount namespace");
+    let of_web: Vec<&Value> = others
+        .into_iter()
+        .filter(|row| row["name"] == "web")
+        .collect();
+    for row in by_namespace {
+        assert!(
+            row["whose"] == 0 || row["whose"] == of_web[0]["whose"],
+            "{row:#}"
+        );
+    }
     let whats: Vec<&str> = of_web
         .iter()
         .filter_map(|row| row["what"].as_str())
         .collect();
     assert_eq!(
         whats,
-        [
-            "added",
-            "record",
-            "cgroup",
-            "mount namespace",
-            "id",
-            "removed",
-            "late"
-        ],
+        ["added", "record", "cgroup", "id", "removed", "late"],
         "{rows:#?}"
     );
     for row in &of_web {
