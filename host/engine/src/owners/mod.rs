@@ -5,7 +5,6 @@ pub(crate) mod eras;
 mod live;
 mod of_run;
 mod recorded;
-
 #[cfg(test)]
 mod suite;
 
