@@ -428,7 +428,7 @@ fn late_rows_are_joined_by_the_owner_s_number() {
         Some(0),
         None,
         // One that the guest made up, or that is long forgotten.
-        Some(u32::MAX),
+        Some(u32::MAX - 1),
         Some(0),
     ]));
     let own = vec![
