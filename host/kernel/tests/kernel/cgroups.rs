@@ -6,8 +6,8 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use ig_kernel::cgroups::{
@@ -17,6 +17,9 @@ use ig_kernel::clock::boot_ns;
 use ig_kernel::{Stopper, Wake};
 
 use crate::objects::STARTING;
+
+/// Held alone by who makes so many cgroups that a ring of anybody's has no room for them.
+static CROWD: RwLock<()> = RwLock::new(());
 
 /// The first mount of a file system of this type, with this word among its options.
 fn mount(kind: &str, option: &str) -> Option<PathBuf> {
@@ -174,6 +177,7 @@ fn mntns_of(process: &str) -> u32 {
 
 #[test]
 fn a_cgroup_is_told_with_its_maker_and_until_it_is_removed() {
+    let _no_crowd = CROWD.read();
     let root = Cgroup::v2();
     let mut watcher = start(&WatchOptions::default());
     let before = boot_ns();
@@ -224,6 +228,7 @@ fn a_cgroup_is_told_with_its_maker_and_until_it_is_removed() {
 
 #[test]
 fn what_is_too_long_is_cut_and_says_so() {
+    let _no_crowd = CROWD.read();
     let root = Cgroup::v2();
     let mut watcher = start(&WatchOptions::default());
     let cgroup = Cgroup::name(&root);
@@ -252,6 +257,7 @@ fn what_is_too_long_is_cut_and_says_so() {
 
 #[test]
 fn other_hierarchies_are_not_told() {
+    let _no_crowd = CROWD.read();
     let Some((_, v1)) = v1() else {
         return; // this machine has v2 alone
     };
@@ -352,11 +358,13 @@ fn the_first_program_is_told_once(options: &WatchOptions, root: &Path) {
 
 #[test]
 fn the_first_program_outside_of_the_maker_s_mount_namespace_is_told_once() {
+    let _no_crowd = CROWD.read();
     the_first_program_is_told_once(&WatchOptions::default(), &Cgroup::v2());
 }
 
 #[test]
 fn a_hierarchy_of_v1_is_watched_alike() {
+    let _no_crowd = CROWD.read();
     let Some((hierarchy, place)) = v1() else {
         return; // this machine has v2 alone
     };
@@ -376,6 +384,7 @@ fn a_hierarchy_of_v1_is_watched_alike() {
 
 #[test]
 fn what_finds_no_room_is_counted_and_leads_to_a_look_at_everything() {
+    let _alone = CROWD.write();
     const CGROUPS: u64 = 10_000;
     let root = Cgroup::v2();
     let mut watcher = start(&WatchOptions {
@@ -435,6 +444,7 @@ fn until_settled(watcher: &mut CgroupWatcher) {
 
 #[test]
 fn settled_means_that_the_making_of_the_cgroup_was_handled() {
+    let _no_crowd = CROWD.read();
     const ROUNDS: usize = 3000;
     let mut watcher = start(&WatchOptions::default());
     let settled = watcher.settled();
