@@ -136,12 +136,9 @@ impl Join {
                 unknown => {
                     let at = |row| time.get(row).unwrap_or(now.boot);
                     match (cgroup.get(row), mount_ns.get(row)) {
-                        (Some(cgroup), ns) if cgroup > ROOT => {
-                            let slot = self.of_cgroup(cgroup, &mut *asked.owners);
-                            match ns.filter(|_| slot == Cache::UNDECIDED) {
-                                Some(ns) => self.of_namespace(ns, at(row), &mut *asked.owners),
-                                None => slot,
-                            }
+                        // One that is not known stays so: the number of its mount namespace may just have been another's.
+                        (Some(cgroup), _) if cgroup > ROOT => {
+                            self.of_cgroup(cgroup, &mut *asked.owners)
                         }
                         (cgroup, Some(ns)) => {
                             let slot = self.of_namespace(ns, at(row), &mut *asked.owners);

@@ -46,7 +46,9 @@ impl Late {
 }
 
 fn words(args: &[u8]) -> impl Iterator<Item = &[u8]> {
-    args.strip_suffix(b"\0").unwrap_or(args).split(|byte| *byte == 0)
+    args.strip_suffix(b"\0")
+        .unwrap_or(args)
+        .split(|byte| *byte == 0)
 }
 
 impl Gadget for Late {
@@ -64,7 +66,10 @@ impl Gadget for Late {
         let Some(args) = args.get(..record.args_size() as usize) else {
             return Outcome::Malformed;
         };
-        if !words(args).last().is_some_and(|last| last.starts_with(&self.prefix)) {
+        if !words(args)
+            .last()
+            .is_some_and(|last| last.starts_with(&self.prefix))
+        {
             return Outcome::Dropped;
         }
         self.kept.push_back(Start {
