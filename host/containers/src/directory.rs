@@ -961,12 +961,3 @@ impl Hasher for Spread {
             .rotate_left(32);
     }
 }
-
-/// Which runtime a container's owner has, for those who list by runtime.
-impl Owner {
-    /// Who runs it; none if it is no container.
-    #[must_use]
-    pub fn runtime(&self) -> Option<Runtime> {
-        self.facts.runtime
-    }
-}

@@ -2,6 +2,10 @@
 
 use ig_object::btf::{Field, FieldType, Layout};
 
+/// The id of a hierarchy's root. Where controllers are in hierarchies of version 1, everything is in that of version 2's
+/// root, containers too: it says nothing where a mount namespace does.
+pub(crate) const ROOT: u64 = 1;
+
 /// The typedef of a cgroup's id; `gadget/types.h` has these.
 const CGROUP: &str = "gadget_cgroup_id";
 /// The typedef of a mount namespace's inode number.

@@ -176,9 +176,10 @@ impl Pipeline {
         discarded: u32,
         now: Now,
     ) -> Result<(), TooManyTraps> {
+        self.join.refresh();
+        // The last look before the call: what the guest may be answered it was told.
         let told = self.tell_of_containers(now);
         self.note_overdue(now);
-        self.join.refresh();
         let result = self.account(source, span, records, discarded, now);
         let source = u16::try_from(source).unwrap_or(u16::MAX);
         self.record(now, Call::Process { source, span });

@@ -11,6 +11,7 @@ mod values;
 
 pub(crate) use columns::{JoinColumns, PlannedIdentity, PlannedJoin, append, describe};
 
+use crate::identity::ROOT;
 use crate::owners::{Asked, Owners, SharedOwners};
 use crate::pipeline::Now;
 use crate::plan::PlannedTable;
@@ -21,10 +22,6 @@ use arrow_buffer::NullBuffer;
 use ig_containers::Field;
 use ig_records::decode::Picked;
 use values::{Cache, Run};
-
-/// The root of the hierarchy. Where controllers are in hierarchies of version 1, everything is in that of version 2's
-/// root, containers too: it says nothing where a mount namespace does.
-const ROOT: u64 = 1;
 
 /// Cgroups of the last rows whose owner is remembered, by their last bits.
 const RECENT: usize = 64;

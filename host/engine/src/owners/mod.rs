@@ -14,7 +14,7 @@ pub(crate) use live::LiveOwners;
 pub(crate) use of_run::{Asked, SharedOwners};
 pub(crate) use recorded::{RecordedOwners, TapedOwners};
 
-use crate::identity::Identity;
+use crate::identity::{Identity, ROOT};
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -52,19 +52,20 @@ pub(crate) trait Owners: Send {
     /// there already have come by the first time. True: what was answered before may be answered otherwise now.
     fn changes(&mut self, added: &mut Vec<u32>, removed: &mut Vec<u32>) -> bool;
 
-    /// The owner of a record, by what it says; `now` is the time where it says none. Whose cgroup is [`PENDING`] is that, too:
-    /// its mount namespace may still be that of who makes it.
+    /// The owner of a record, by what it says; `now` is the time where it says none. A cgroup that is not known, or is
+    /// [`PENDING`], stays so: its mount namespace may still be that of who makes it, or its number another's of just before.
     fn by_identity(&mut self, identity: &Identity, now: u64) -> u32 {
-        if identity.cgroup != 0 {
-            let owner = self.by_cgroup(identity.cgroup);
-            if owner != 0 {
-                return owner;
-            }
+        if identity.cgroup > ROOT {
+            return self.by_cgroup(identity.cgroup);
         }
-        if identity.mount_namespace == 0 {
-            return 0;
+        let owner = match identity.mount_namespace {
+            0 => 0,
+            namespace => self.by_mount_namespace(namespace, identity.time.unwrap_or(now)),
+        };
+        if owner == 0 && identity.cgroup == ROOT {
+            return self.by_cgroup(ROOT);
         }
-        self.by_mount_namespace(identity.mount_namespace, identity.time.unwrap_or(now))
+        owner
     }
 }
 
@@ -133,7 +134,10 @@ mod tests {
         };
         for (identity, owner) in [
             (identity(7, 9, Some(5)), 14),
-            (identity(100, 9, Some(5)), 9),
+            // Nobody knows this cgroup; the root's says nothing where a mount namespace does.
+            (identity(100, 9, Some(5)), 0),
+            (identity(1, 9, Some(5)), 9),
+            (identity(1, 9, Some(6)), 2),
             (identity(0, 9, None), 9),
             (identity(0, 9, Some(6)), 0),
             (identity(100, 0, None), 0),
