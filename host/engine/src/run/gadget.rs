@@ -1,0 +1,444 @@
+//! What a run has for each gadget: its plan, then its programs and guest, then its rings and its ledgers.
+
+use super::live::{Drained, Live};
+use super::once::{self, Once};
+use super::{GadgetOptions, now};
+use crate::assembly::{self, GuestParts, PipelineParts, identities};
+use crate::containers::Containers;
+use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, Summary};
+use crate::options::{GuestLimits, OutputOptions, RunError};
+use crate::owners::{NoOwners, Owners, SharedOwners, TapedOwners};
+use crate::plan::Plan;
+use crate::questions::KernelMaps;
+use crate::record::{RecordOptions, Recorder, Tap};
+use crate::recording;
+use crate::stop::Reason;
+use ig_bundle::Bundle;
+use ig_bundle::manifest::ResolvedSource;
+use ig_kernel::{LoadOptions, Loaded, Loader, Ring, Waiter};
+use ig_object::Object;
+use ig_records::recording::KERNEL_SYMBOLS;
+use ig_sandbox::Program;
+use ig_table::output::WhenFull;
+use ig_table::redact::Redactor;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Token of the stop request among what the waiter watches.
+const STOP: u64 = 0;
+
+/// A gadget of which it is known what it is going to do, and nothing is made yet.
+pub(super) struct Planned<'a> {
+    bundle: &'a Bundle,
+    object: &'a Object<'a>,
+    plan: Plan,
+    redactors: Vec<Redactor>,
+    ring_size: Option<u64>,
+    limits: GuestLimits,
+    output: OutputOptions,
+    record: Option<RecordOptions>,
+    recorder: Option<Recorder>,
+}
+
+/// What of a gadget takes long to make.
+pub(super) struct Made {
+    program: Option<Program>,
+    loaded: Loaded,
+}
+
+/// A gadget that is complete.
+pub(super) struct Ready<'a> {
+    bundle: &'a Bundle,
+    sources: Vec<ResolvedSource>,
+    loaded: Loaded,
+    live: Live,
+}
+
+/// A gadget that is over, and detached.
+pub(super) struct Over<'a> {
+    bundle: &'a Bundle,
+    sources: Vec<ResolvedSource>,
+    loaded: Loaded,
+    drained: Drained,
+    duration: Duration,
+}
+
+/// How a gadget ended.
+pub(super) struct End {
+    pub summary: Summary,
+    /// Rows could not be written, and why.
+    pub write_error: Option<String>,
+}
+
+impl<'a> Planned<'a> {
+    pub fn new(
+        bundle: &'a Bundle,
+        object: &'a Object<'a>,
+        options: GadgetOptions,
+        once: &Once,
+    ) -> Result<Self, RunError> {
+        let GadgetOptions {
+            params,
+            ring_size,
+            record,
+            limits,
+            output,
+        } = options;
+        let plan = Plan::new(
+            bundle,
+            object,
+            &params,
+            &once.target,
+            once.has_command,
+            &output,
+            &once.words,
+        )?;
+        let redactors = assembly::redactors(&plan.tables, &output)?;
+        Ok(Self {
+            bundle,
+            object,
+            plan,
+            redactors,
+            ring_size,
+            limits,
+            output,
+            record,
+            recorder: None,
+        })
+    }
+
+    /// Begins the recording, if one is asked for.
+    pub fn record(&mut self, once: &Once) -> Result<(), RunError> {
+        let Some(record) = self.record.take() else {
+            return Ok(());
+        };
+        let header = recording::header(
+            self.bundle,
+            &self.plan,
+            &self.limits,
+            &once.people,
+            once.words.zone(),
+            now(),
+        );
+        let recorder = Recorder::start(record, header).map_err(RunError::Host)?;
+        if recording::needs_kernel_symbols(&self.plan)
+            && let Ok(functions) = once::kernel_symbols().and_then(recording::functions)
+        {
+            recorder.tap().answer(KERNEL_SYMBOLS, &[], &functions);
+        }
+        self.recorder = Some(recorder);
+        Ok(())
+    }
+
+    /// A column or the guest asks whose records are.
+    pub fn asks_whose(&self) -> bool {
+        let asked = self.plan.tables.iter().any(|table| !table.join.is_empty());
+        asked || self.bundle.manifest.guest.asks_about_containers()
+    }
+
+    /// The guest's machine code, and the programs in the kernel. None waits for the other.
+    pub fn make(&self, once: &Once) -> Result<Made, RunError> {
+        let (program, loaded) =
+            assembly::compile_beside(self.bundle, once.cache.clone(), &once.say, || self.load());
+        let loaded = loaded?;
+        Ok(Made {
+            program: program?,
+            loaded,
+        })
+    }
+
+    fn load(&self) -> Result<Loaded, RunError> {
+        let plan = &self.plan;
+        let mut options = LoadOptions {
+            variables: plan.variables.clone(),
+            exclude: plan.exclude.clone(),
+            optional: plan.optional.clone(),
+            ..LoadOptions::default()
+        };
+        if let Some(size) = self.ring_size {
+            let size = u32::try_from(size).map_err(|_| {
+                RunError::Usage(format!(
+                    "--ring-size: {size} bytes are more than a ring buffer can have"
+                ))
+            })?;
+            options.ring_sizes = plan.sources.iter().map(|s| (s.map.clone(), size)).collect();
+        }
+        Loader::new(&self.bundle.object, self.object, options)
+            .load()
+            .map_err(|e| RunError::Kernel(e.to_string()))
+    }
+
+    /// Puts everything together and makes the guest's first call. `follow`: the process that is traced.
+    pub fn join(
+        self,
+        made: Made,
+        once: &Once,
+        containers: Option<&Containers>,
+        follow: Option<u32>,
+    ) -> Result<Ready<'a>, RunError> {
+        let Self {
+            bundle,
+            object: _,
+            plan,
+            redactors,
+            ring_size: _,
+            limits,
+            output,
+            record: _,
+            recorder,
+        } = self;
+        let Made {
+            program,
+            mut loaded,
+        } = made;
+        let (waiter, rings) = rings(&mut loaded, &plan.sources, once)?;
+        if let Some(pid) = follow {
+            loaded
+                .follow(pid)
+                .map_err(|e| RunError::Usage(e.to_string()))?;
+        }
+
+        let Plan {
+            sources,
+            tables,
+            default,
+            interval,
+            guest_params,
+            grants,
+            ..
+        } = plan;
+        let tap = recorder.as_ref().map(Recorder::tap);
+        let owners = owners(containers, bundle.manifest.guest.watch, tap.clone());
+        let guest = match program {
+            None => None,
+            Some(program) => {
+                let maps = grants.iter().map(|(name, _)| loaded.map(name));
+                let maps = maps
+                    .collect::<Result<_, _>>()
+                    .map_err(|e| RunError::Kernel(e.to_string()))?;
+                Some(GuestParts {
+                    program,
+                    limits,
+                    params: guest_params,
+                    grants,
+                    maps: Box::new(KernelMaps {
+                        maps,
+                        tap: tap.clone(),
+                    }),
+                    owners: owners.clone(),
+                    identities: identities(&sources),
+                    debug: once.verbose,
+                })
+            }
+        };
+        let parts = PipelineParts {
+            bundle,
+            tables,
+            default,
+            interval,
+            sources: sources.len(),
+            output,
+            redactors,
+            words: &once.words,
+            when_full: WhenFull::Lose,
+            tap,
+            owners: containers.is_some().then_some(owners),
+            say: once.say.clone(),
+        };
+        let mut pipeline = parts.join(guest)?;
+        if let Some(undecided) = containers.and_then(|c| c.undecided(identities(&sources))) {
+            pipeline.hold_undecided(undecided);
+        }
+        pipeline.init(now()).map_err(RunError::Init)?;
+        Ok(Ready {
+            bundle,
+            sources,
+            loaded,
+            live: Live {
+                waiter,
+                rings,
+                pipeline,
+                recorder,
+                stop: once.stop.clone(),
+                deadline: None,
+            },
+        })
+    }
+}
+
+/// The rings of all sources, and what waits for them and for the end.
+fn rings(
+    loaded: &mut Loaded,
+    sources: &[ResolvedSource],
+    once: &Once,
+) -> Result<(Waiter, Vec<(usize, Ring)>), RunError> {
+    let mut rings = Vec::with_capacity(sources.len());
+    let mut waiter = Waiter::new().map_err(|e| RunError::Host(e.to_string()))?;
+    waiter
+        .add(&*once.stop, STOP)
+        .map_err(|e| RunError::Host(e.to_string()))?;
+    for source in sources {
+        let ring = loaded
+            .ring(&source.map)
+            .map_err(|e| RunError::Kernel(e.to_string()))?;
+        let index = waiter
+            .add_ring(&ring)
+            .map_err(|e| RunError::Host(e.to_string()))?;
+        rings.push((index, ring));
+    }
+    Ok((waiter, rings))
+}
+
+/// Who knows whose records are. The answers are recorded where there is a recording.
+fn owners(containers: Option<&Containers>, watches: bool, tap: Option<Tap>) -> SharedOwners {
+    let owners: Box<dyn Owners> = match containers {
+        Some(containers) => Box::new(containers.owners(watches)),
+        None => Box::new(NoOwners),
+    };
+    SharedOwners::new(match tap {
+        Some(tap) => Box::new(TapedOwners::new(owners, tap)),
+        None => owners,
+    })
+}
+
+impl<'a> Ready<'a> {
+    /// From here on it sees what happens.
+    pub fn attach(&mut self, once: &Once) -> Result<(), RunError> {
+        self.loaded
+            .attach()
+            .map_err(|e| RunError::Kernel(e.to_string()))?;
+        for left in self.loaded.left_out() {
+            (once.say)(&format!(
+                "program {} ({}) left out: {}",
+                left.program, left.hook, left.reason
+            ));
+        }
+        Ok(())
+    }
+
+    /// Serves until it is over, detaches, and takes what is left. `start`: when everything was attached.
+    pub fn serve(self, start: Instant, timeout: Option<Duration>) -> Over<'a> {
+        let Self {
+            bundle,
+            sources,
+            mut loaded,
+            mut live,
+        } = self;
+        live.deadline = timeout.and_then(|t| start.checked_add(t));
+        let served = live.serve();
+        loaded.detach();
+        let drained = served.drain(&loaded, &sources);
+        Over {
+            bundle,
+            sources,
+            loaded,
+            drained,
+            duration: start.elapsed(),
+        }
+    }
+}
+
+impl Over<'_> {
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.drained.reason
+    }
+
+    /// Ends the outputs and the recording, and reads the counters.
+    pub fn finish(self, once: &Once) -> Result<End, RunError> {
+        let Self {
+            bundle,
+            sources,
+            loaded,
+            drained,
+            duration,
+        } = self;
+        let Drained {
+            live,
+            reason,
+            failure,
+        } = drained;
+        let Live {
+            rings,
+            pipeline,
+            recorder,
+            ..
+        } = live;
+        let mut finished = pipeline.finish();
+        let mut summary = Summary {
+            gadget: bundle.manifest.name.clone(),
+            version: bundle.manifest.version.clone(),
+            ended_by: reason.as_str().to_owned(),
+            duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+            rows: finished.rows.into_iter().collect(),
+            guest: finished.guest,
+            output_blocked_ns: finished.blocked_ns,
+            owner_undecided: finished.undecided,
+            ..Summary::default()
+        };
+        let mut left = BTreeMap::new();
+        for ((source, ledger), (_, ring)) in sources.iter().zip(&mut finished.records).zip(&rings) {
+            left.insert(source.name.clone(), count(&loaded, source, ledger, ring)?);
+            summary.records.insert(source.name.clone(), ledger.clone());
+        }
+        let stats = loaded
+            .stats()
+            .map_err(|e| RunError::Kernel(e.to_string()))?;
+        summary.programs = stats
+            .into_iter()
+            .map(|s| ProgramRuns {
+                program: s.program,
+                recursion_misses: s.recursion_misses,
+            })
+            .collect();
+        summary.left_out = loaded
+            .left_out()
+            .iter()
+            .map(|l| LeftOut {
+                program: l.program.clone(),
+                reason: l.reason.clone(),
+            })
+            .collect();
+        if let Some(what) = failure {
+            (once.say)(&format!("the run ended early: {what}"));
+            summary.ended_by = "error".to_owned();
+        }
+        let mut write_error = finished.write_error;
+        if let Some(recorder) = recorder {
+            match recorder.finish(recording::footer(&summary, &left)) {
+                Ok((path, written)) => {
+                    summary.recording = Some(recording::made(&path, written));
+                }
+                Err(what) => write_error = Some(what),
+            }
+        }
+        Ok(End {
+            summary,
+            write_error,
+        })
+    }
+}
+
+/// What only the kernel knows of a source. Gives the records that were never taken out of its ring.
+fn count(
+    loaded: &Loaded,
+    source: &ResolvedSource,
+    ledger: &mut RecordLedger,
+    ring: &Ring,
+) -> Result<u64, RunError> {
+    let mut left = 0;
+    let counted = loaded
+        .ledger(&source.map)
+        .map_err(|e| RunError::Kernel(e.to_string()))?;
+    if let Some(l) = counted {
+        ledger.attempted = Some(l.attempted);
+        ledger.not_reserved = Some(l.not_reserved);
+        // What is still in the ring lies behind a record that its program never finished. With an empty ring a
+        // difference would be an error of ours, and must show.
+        if ring.backlog() > 0 {
+            left = l.attempted.saturating_sub(ledger.accounted());
+            ledger.undecided_at_exit += left;
+        }
+    }
+    Ok(left)
+}

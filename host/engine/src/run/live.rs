@@ -1,0 +1,248 @@
+//! A gadget while it is attached, and what is left when it no longer is.
+
+use super::now;
+use crate::pipeline::{Pipeline, TooManyTraps};
+use crate::record::Recorder;
+use crate::stop::{Reason, Stop};
+use ig_bundle::manifest::ResolvedSource;
+use ig_kernel::{Loaded, Ring, Waiter, clock};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// After detaching, a record that is being written is waited for this long.
+const BUSY_GRACE: Duration = Duration::from_millis(100);
+/// While records wait for it to be known whose they are, it is asked this often.
+const DECISION: Duration = Duration::from_millis(1);
+/// How long a guest that watches containers waits to be told of them where no record comes.
+const TOLD: Duration = Duration::from_millis(100);
+
+/// A gadget while its programs are attached.
+pub(super) struct Live {
+    pub waiter: Waiter,
+    /// By source: index in the waiter, and the ring.
+    pub rings: Vec<(usize, Ring)>,
+    pub pipeline: Pipeline,
+    pub recorder: Option<Recorder>,
+    pub stop: Arc<Stop>,
+    pub deadline: Option<Instant>,
+}
+
+/// A gadget whose programs are about to be detached.
+pub(super) struct Served {
+    live: Live,
+    /// The guest trapped for the last time: nobody takes what is still in the rings.
+    traps: bool,
+    /// The kernel or the ring failed in the middle.
+    failure: Option<String>,
+}
+
+impl Live {
+    /// Serves until somebody asks for the end.
+    pub fn serve(mut self) -> Served {
+        let mut traps = false;
+        let failure = loop {
+            if self.stop.reason().is_some() {
+                break None;
+            }
+            if self.deadline.is_some_and(|d| Instant::now() >= d) {
+                self.stop.request(Reason::Timeout);
+                break None;
+            }
+            let round = match self.round() {
+                Ok(round) => round,
+                Err(End::Traps) => {
+                    traps = true;
+                    self.stop.request(Reason::Traps);
+                    break None;
+                }
+                Err(End::Failure(what)) => break Some(what),
+            };
+            if self.pipeline.closed() {
+                self.stop.request(Reason::Reader);
+                break None;
+            }
+            if self.pipeline.complete() {
+                self.stop.request(Reason::Snapshot);
+                break None;
+            }
+            if self.recorder.as_ref().is_some_and(Recorder::failed) {
+                self.stop.request(Reason::Recording);
+                break None;
+            }
+            if round == Round::Behind {
+                continue;
+            }
+            self.pipeline.tell_failed();
+            let wake_up = self.wake_up();
+            let waited = if round == Round::CaughtUp {
+                self.waiter.nap(wake_up).map(drop)
+            } else {
+                self.waiter.wait(wake_up).map(drop)
+            };
+            if let Err(e) = waited {
+                break Some(e.to_string());
+            }
+        };
+        Served {
+            live: self,
+            traps,
+            failure,
+        }
+    }
+
+    /// One span of each ring, and the timers that are due; containers that came and went, even where there is no span.
+    fn round(&mut self) -> Result<Round, End> {
+        let round = self.spans()?;
+        if round == Round::Idle {
+            self.pipeline
+                .tell_of_containers(now())
+                .map_err(|TooManyTraps| End::Traps)?;
+        }
+        let due = self.pipeline.next_timer();
+        if due.is_none_or(|due| due > clock::boot_ns()) {
+            return Ok(round);
+        }
+        let over = || {
+            let late = self.deadline.is_some_and(|d| Instant::now() >= d);
+            late || self.stop.reason().is_some()
+        };
+        self.pipeline
+            .tick(now(), over)
+            .map_err(|TooManyTraps| End::Traps)?;
+        Ok(round.max(Round::CaughtUp))
+    }
+
+    /// One span of each ring, and records that waited until it was known whose they are.
+    fn spans(&mut self) -> Result<Round, End> {
+        let mut round = Round::Idle;
+        for (source, (index, ring)) in self.rings.iter_mut().enumerate() {
+            let limits = ring.limits();
+            let Some(span) = ring.span(limits).map_err(|e| End::Failure(e.to_string()))? else {
+                continue;
+            };
+            round = round.max(if span.more {
+                Round::Behind
+            } else {
+                Round::CaughtUp
+            });
+            self.waiter.saw(*index, span.records, span.bytes.len());
+            let kept = span.records - span.discarded;
+            let result = self
+                .pipeline
+                .deliver(source, span.bytes, kept, span.discarded, now());
+            // Whatever became of it, it is accounted for.
+            ring.publish();
+            result.map_err(|TooManyTraps| End::Traps)?;
+        }
+        self.pipeline
+            .release_undecided(false, now())
+            .map_err(|TooManyTraps| End::Traps)?;
+        Ok(round)
+    }
+
+    fn wake_up(&self) -> Option<Instant> {
+        let timer = self
+            .pipeline
+            .next_timer()
+            .map(|due| Instant::now() + Duration::from_nanos(due.saturating_sub(clock::boot_ns())));
+        // Nobody wakes this thread when it becomes known whose a record is.
+        let known = self.pipeline.holds().then(|| Instant::now() + DECISION);
+        let told = self.pipeline.watches().then(|| Instant::now() + TOLD);
+        [timer, known, told, self.deadline]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Takes what the programs left, until everything that they counted is there or the grace is over. No timer fires any
+    /// more: one that takes longer than its period would fire without end.
+    fn drain(&mut self, loaded: &Loaded, sources: &[ResolvedSource]) -> Result<(), End> {
+        let end = Instant::now() + BUSY_GRACE;
+        let mut traps = Ok(());
+        loop {
+            loop {
+                match self.spans() {
+                    Ok(Round::Idle) => break,
+                    Ok(_) => {}
+                    // The guest is over; what is left is taken and counted all the same.
+                    Err(End::Traps) => traps = Err(End::Traps),
+                    Err(failure) => return Err(failure),
+                }
+            }
+            let taken = sources
+                .iter()
+                .enumerate()
+                .all(|(i, s)| match loaded.ledger(&s.map) {
+                    Ok(Some(l)) => {
+                        self.pipeline.seen(i) >= l.attempted.saturating_sub(l.not_reserved)
+                    }
+                    _ => self
+                        .rings
+                        .get(i)
+                        .is_none_or(|(_, ring)| ring.backlog() == 0),
+                });
+            let complete = taken && !self.pipeline.holds();
+            if complete || Instant::now() >= end {
+                // Nobody can wait any more.
+                let released = self.pipeline.release_undecided(true, now());
+                return traps.and(released.map_err(|TooManyTraps| End::Traps));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// A gadget of which nothing more comes.
+pub(super) struct Drained {
+    pub live: Live,
+    pub reason: Reason,
+    /// The kernel or the ring failed in the middle.
+    pub failure: Option<String>,
+}
+
+impl Served {
+    /// Takes what the programs left, and the guest's last word. They are detached.
+    pub fn drain(self, loaded: &Loaded, sources: &[ResolvedSource]) -> Drained {
+        let Self {
+            mut live,
+            mut traps,
+            mut failure,
+        } = self;
+        if failure.is_none() {
+            match live.drain(loaded, sources) {
+                Ok(()) => {}
+                Err(End::Traps) => traps = true,
+                Err(End::Failure(what)) => failure = Some(what),
+            }
+        }
+        if !traps && live.pipeline.stop(now()).is_err() {
+            traps = true;
+        }
+        let mut reason = live.stop.reason().unwrap_or(Reason::Signal);
+        if traps {
+            reason = Reason::Traps;
+        }
+        Drained {
+            live,
+            reason,
+            failure,
+        }
+    }
+}
+
+/// What a look into every ring found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Round {
+    /// Nothing in any of them.
+    Idle,
+    /// Something, and nothing behind it.
+    CaughtUp,
+    /// More than one span in one of them.
+    Behind,
+}
+
+/// Why serving can't go on.
+enum End {
+    Traps,
+    Failure(String),
+}
