@@ -20,6 +20,9 @@ const PER_CPU_ARRAY: u32 = 6;
 const LRU_HASH: u32 = 9;
 const LRU_PER_CPU_HASH: u32 = 10;
 
+/// Maps of the headers that no guest may touch: which cgroups are selected, and what each may write.
+const HOST_MAPS: [&str; 2] = ["gadget_cgroups", "gadget_rates"];
+
 /// A manifest whose every name was found in an eBPF object, with what the object adds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
@@ -443,6 +446,14 @@ impl Manifest {
         let mut resolved = Vec::with_capacity(self.maps.len());
         for (i, grant) in self.maps.iter().enumerate() {
             let path = format!("maps.{i}.map");
+            if HOST_MAPS.contains(&grant.map.as_str()) {
+                let message = format!(
+                    "the map `{}` is the host's, not the gadget's: it can't be granted",
+                    grant.map
+                );
+                problems.add(&path, message);
+                continue;
+            }
             let Some(map) = object.map(&grant.map) else {
                 problems.add(&path, no_map(&grant.map, object));
                 continue;

@@ -270,6 +270,10 @@ fn grants_and_programs_exist() {
         "gadget.yaml:23:11: the map `events_ledger` is between the host and the source `open` alone: it can't be granted"
     );
     assert_eq!(
+        error("gadget_cgroups", "lookup"),
+        "gadget.yaml:23:11: the map `gadget_cgroups` is the host's, not the gadget's: it can't be granted"
+    );
+    assert_eq!(
         error("slots", "lookup, delete"),
         "gadget.yaml:23:35: `slots` is an array: nothing can be deleted from it"
     );
