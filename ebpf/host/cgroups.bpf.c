@@ -8,6 +8,7 @@
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <gadget/cgroup.h>
 
 /* The hierarchy that is watched: 0 is that of cgroup v2, always. */
 const volatile __u32 hierarchy = 0;
@@ -111,13 +112,15 @@ struct {
 } cgroup_events SEC(".maps");
 
 /*
- * How many events were begun, and for how many of them the ring had no room. Mapped by the host: an event is counted
+ * How many events were begun, for how many of them the ring had no room, and how many newcomers gadget_cgroups had no room
+ * for. Mapped by the host: an event is counted
  * before anybody can be in the cgroup that it is about, so that a host that has handled as many has handled all that
  * could matter to a record it has in hand.
  */
 struct progress {
 	__u64 begun;
 	__u64 lost;
+	__u64 unmarked;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -163,6 +166,22 @@ static __always_inline void put_out(struct progress *progress, void *record, __u
 {
 	if (bpf_ringbuf_output(&cgroup_events, record, size, 0))
 		__sync_fetch_and_add(&progress->lost, 1);
+}
+
+/*
+ * A newcomer passes all gadgets' filters from before its first instruction on, until the host has decided. It belongs to
+ * whom the cgroup above belongs to, until the host says otherwise. What happens to this entry, and when:
+ * host/kernel/src/cgroups/filter.rs.
+ */
+static __always_inline void mark(struct progress *progress, __u64 id, __u64 parent)
+{
+	struct gadget_cgroup cgroup = { .state = GADGET_CGROUP_PENDING };
+	struct gadget_cgroup *above = bpf_map_lookup_elem(&gadget_cgroups, &parent);
+
+	if (above)
+		cgroup.owner = above->owner ? above->owner : parent;
+	if (bpf_map_update_elem(&gadget_cgroups, &id, &cgroup, BPF_NOEXIST))
+		__sync_fetch_and_add(&progress->unmarked, 1);
 }
 
 static __always_inline void mntns_of(struct task_struct *task, struct mntns *mntns)
@@ -231,23 +250,29 @@ int cgroup_made(__u64 *ctx)
 	struct mm_struct *mm;
 	struct made *made;
 	struct mntns mntns;
-	__u64 start, size, length;
+	__u64 id, parent, start, size, length;
 	__u32 zero = 0;
 	long read;
 
 	if (cgroup->root->hierarchy_id != (int)hierarchy)
 		return 0;
 	progress = begin();
+	if (!progress)
+		return 0;
+	id = cgroup->kn->id;
+	parent = cgroup->self.parent->cgroup->kn->id;
+	if (gadget_filter_by_cgroup)
+		mark(progress, id, parent);
 	made = bpf_map_lookup_elem(&made_scratch, &zero);
-	if (!progress || !made)
+	if (!made)
 		return 0;
 	task = (void *)bpf_get_current_task();
 	mntns_of(task, &mntns);
 	made->head.kind = MADE;
 	made->head.flags = 0;
 	made->head.boot_ns = bpf_ktime_get_boot_ns();
-	made->head.cgroup = cgroup->kn->id;
-	made->parent = cgroup->self.parent->cgroup->kn->id;
+	made->head.cgroup = id;
+	made->parent = parent;
 	made->maker_cgroup = current_cgroup(task);
 	made->maker_mntns = mntns.inum;
 	made->maker_tgid = bpf_get_current_pid_tgid() >> 32;
@@ -308,6 +333,9 @@ int cgroup_removed(__u64 *ctx)
 		return 0;
 	id = cgroup->kn->id;
 	bpf_map_delete_elem(&fresh_cgroups, &id);
+	/* Nobody is in it who could still run, and the id does not come back. */
+	if (gadget_filter_by_cgroup)
+		bpf_map_delete_elem(&gadget_cgroups, &id);
 	tell(REMOVED, id);
 	return 0;
 }

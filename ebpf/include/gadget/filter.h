@@ -15,6 +15,8 @@
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <gadget/types.h>
+#include <gadget/mntns.h>
+#include <gadget/cgroup.h>
 
 /* ---- set by the host, not by the gadget ---- */
 
@@ -76,11 +78,25 @@ int gadget_follow_fork(__u64 *ctx)
 
 /* ---- the question every program asks first ---- */
 
-/* By container: narrowed when containers are selected. Not yet offered by the host: discards nothing. */
+/*
+ * By container, unit or cgroup. A newcomer of which nothing is known yet passes: the host holds its records until it
+ * knows. For programs that know the cgroup of what they speak of.
+ */
+static __always_inline bool gadget_should_discard_cgroup(gadget_cgroup_id cgroup)
+{
+	return gadget_filter_by_cgroup && !bpf_map_lookup_elem(&gadget_cgroups, &cgroup);
+}
+
+/*
+ * The same by mount namespace, for sources that have nothing better. Which cgroup a mount namespace belongs to can't be told;
+ * if it is the current task's, the current task's cgroup decides, else the record passes and the host decides when it has
+ * read whose it is. Not for programs in interrupts, which may interrupt another unit of the host's mount namespace: keep the
+ * cgroup and ask gadget_should_discard_cgroup().
+ */
 static __always_inline bool gadget_should_discard_mntns_id(gadget_mntns_id mntns_id)
 {
-	(void)mntns_id;
-	return false;
+	return gadget_filter_by_cgroup && mntns_id == gadget_get_mntns_id() &&
+	       gadget_should_discard_cgroup(bpf_get_current_cgroup_id());
 }
 
 static __always_inline bool gadget_should_discard_tid(gadget_tid tid)
@@ -114,8 +130,8 @@ static __always_inline bool gadget_should_discard_comm(const gadget_comm *comm)
 	return false;
 }
 
-/* Does the user not want records of the current task? */
-static __always_inline bool gadget_should_discard_data_current(void)
+/* Everything but the cgroup, which count.h asks in its own way. */
+static __always_inline bool ___gadget_discard_current_task(void)
 {
 	if (gadget_filter_followed && !gadget_is_followed(bpf_get_current_task_btf()))
 		return true;
@@ -138,24 +154,72 @@ static __always_inline bool gadget_should_discard_data_current(void)
 	return false;
 }
 
+/* Does the user not want records of the current task? */
+static __always_inline bool gadget_should_discard_data_current(void)
+{
+	if (___gadget_discard_current_task())
+		return true;
+	return gadget_filter_by_cgroup &&
+	       gadget_should_discard_cgroup(bpf_get_current_cgroup_id());
+}
+
+/* ---- the same of another task ---- */
+
 /*
- * The same for a task that is known by its numbers and not current. Whether it is followed can only
- * be told if it is the current one after all; else it is discarded while something is followed. A
- * program that has the task_struct asks gadget_is_followed() itself.
+ * Id of the cgroup of any task, as bpf_get_current_cgroup_id() gives it for the current one. `task` is a typed pointer:
+ * bpf_get_current_task_btf(), an argument of tp_btf, the task of an iterator's context.
+ */
+static __always_inline gadget_cgroup_id gadget_get_task_cgroup_id(struct task_struct *task)
+{
+	return task->cgroups->dfl_cgrp->kn->id;
+}
+
+/* Does the user not want records of `task`? A typed pointer, as above. */
+static __always_inline bool gadget_should_discard_task(struct task_struct *task)
+{
+	if (gadget_filter_followed && !gadget_is_followed(task))
+		return true;
+	if (gadget_filter_tid && gadget_should_discard_tid(task->pid))
+		return true;
+	if (gadget_filter_by_uid && gadget_should_discard_uid(task->cred->uid.val))
+		return true;
+	if (gadget_filter_by_gid && gadget_should_discard_gid(task->cred->gid.val))
+		return true;
+	if (gadget_filter_by_comm) {
+		__u64 comm[TASK_COMM_LEN / 8] = { *(__u64 *)&task->comm[0],
+						  *(__u64 *)&task->comm[8] };
+
+		if (gadget_should_discard_comm((const gadget_comm *)comm))
+			return true;
+	}
+	return gadget_filter_by_cgroup &&
+	       gadget_should_discard_cgroup(gadget_get_task_cgroup_id(task));
+}
+
+/*
+ * For a task that is known by its numbers. What else is known of it, whether it is followed and its cgroup, is that of
+ * the current task if it is the current one after all. If not, it is discarded while something is followed; by its cgroup it
+ * is not, but passes, and the host decides when it has read whose the record is. A program that has the task_struct asks
+ * gadget_should_discard_task().
  */
 static __always_inline bool gadget_should_discard_data(gadget_mntns_id mntns_id, gadget_pid pid,
 						       gadget_tid tid, const gadget_comm *comm,
 						       gadget_uid uid, gadget_gid gid)
 {
-	if (gadget_filter_followed) {
-		if (tid != (__u32)bpf_get_current_pid_tgid() ||
-		    !gadget_is_followed(bpf_get_current_task_btf()))
+	if (gadget_filter_followed || gadget_filter_by_cgroup) {
+		bool current = tid == (__u32)bpf_get_current_pid_tgid();
+
+		if (gadget_filter_followed &&
+		    (!current || !gadget_is_followed(bpf_get_current_task_btf())))
+			return true;
+		if (gadget_filter_by_cgroup && current &&
+		    gadget_should_discard_cgroup(bpf_get_current_cgroup_id()))
 			return true;
 	}
+	(void)mntns_id;
 	(void)pid;
-	return gadget_should_discard_mntns_id(mntns_id) || gadget_should_discard_tid(tid) ||
-	       gadget_should_discard_uid(uid) || gadget_should_discard_gid(gid) ||
-	       gadget_should_discard_comm(comm);
+	return gadget_should_discard_tid(tid) || gadget_should_discard_uid(uid) ||
+	       gadget_should_discard_gid(gid) || gadget_should_discard_comm(comm);
 }
 
 #endif /* __GADGET_FILTER_H */

@@ -12,7 +12,12 @@ pub struct Ledger {
     pub attempted: u64,
     /// Of those, the ones for which no room could be reserved: the ring was full, its lock was held in an NMI, ...
     pub not_reserved: u64,
+    /// Of those attempted, the ones beyond what one container may write in a second. Objects of older headers have none.
+    pub excluded: u64,
 }
+
+/// Of the value in bytes: of older headers (up to 0.1.0) without, and with, what is excluded.
+const SIZES: [usize; 2] = [16, 24];
 
 /// Suffix of the map beside a ring that holds its [`Ledger`], one per CPU.
 pub const LEDGER_SUFFIX: &str = "_ledger";
@@ -20,12 +25,12 @@ pub const LEDGER_SUFFIX: &str = "_ledger";
 impl Ledger {
     /// Adds up what the CPUs counted.
     pub(crate) fn read(map: &Map) -> Result<Self, MapError> {
-        let stride = map.value_size_per_cpu().next_multiple_of(8);
-        if map.key_size() != 4 || stride != 16 {
+        let stride = map.value_size_per_cpu();
+        if map.key_size() != 4 || !SIZES.contains(&stride) {
             return Err(MapError::Length {
                 map: map.name().to_owned(),
-                what: "value (a ledger is two 64-bit numbers)",
-                given: 16,
+                what: "value (a ledger is two or three 64-bit numbers)",
+                given: 24,
                 wanted: map.value_size_per_cpu(),
             });
         }
@@ -35,10 +40,30 @@ impl Ledger {
             if let (Some(attempted), Some(not_reserved)) = (word(cpu, 0), word(cpu, 8)) {
                 sum.attempted = sum.attempted.wrapping_add(attempted);
                 sum.not_reserved = sum.not_reserved.wrapping_add(not_reserved);
+                sum.excluded = sum.excluded.wrapping_add(word(cpu, 16).unwrap_or(0));
             }
         }
         Ok(sum)
     }
+}
+
+/// The map of `gadget/count.h`.
+pub(crate) const UNCOUNTED_MAP: &str = "gadget_uncounted";
+
+/// Adds up what the CPUs did not count.
+pub(crate) fn uncounted(map: &Map) -> Result<u64, MapError> {
+    let stride = map.value_size_per_cpu();
+    if map.key_size() != 4 || stride != 8 {
+        return Err(MapError::Length {
+            map: map.name().to_owned(),
+            what: "value (a counter is one 64-bit number)",
+            given: 8,
+            wanted: stride,
+        });
+    }
+    let values = map.lookup(&0u32.to_ne_bytes())?.unwrap_or_default();
+    let counts = values.chunks_exact(stride).filter_map(|cpu| word(cpu, 0));
+    Ok(counts.fold(0, u64::wrapping_add))
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u64> {

@@ -7,7 +7,8 @@
 //! 3. [`Ring`] hands over records in spans as they lie in the mapped ring, [`Waiter`] says when to look;
 //! 4. [`Loaded::detach`], drain the rings, read [`Loaded::ledger`] and [`Loaded::stats`].
 //!
-//! [`cgroups::CgroupWatcher`] is the host's own use of all this: it tells of cgroups that come and go.
+//! [`cgroups::CgroupWatcher`] is the host's own use of all this: it tells of cgroups that come and go, and keeps a
+//! [`cgroups::CgroupFilter`] up to date, to which the programs of objects are narrowed.
 //!
 //! Nothing is pinned and no mount is left behind: when the process is gone, so is everything it loaded.
 
@@ -24,6 +25,7 @@ mod ledger;
 mod load;
 mod map;
 mod prepared;
+mod rate;
 mod ring;
 mod sys;
 mod tracefs;
@@ -34,5 +36,6 @@ pub use follow::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FOLLOWED_VARIABLE, FollowErr
 pub use ledger::{LEDGER_SUFFIX, Ledger, ProgramStats};
 pub use load::{DEFAULT_RING_SIZE, LeftOut, LoadOptions, Loaded, Loader};
 pub use map::{Map, MapError, Update};
+pub use rate::MAX_RATE_VARIABLE;
 pub use ring::{Damaged, Ring, RingError, SpanLimits, SpanRef, WAKEUP_SUFFIX};
 pub use wait::{Stopper, WaitError, Waiter, Wake};

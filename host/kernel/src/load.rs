@@ -9,11 +9,13 @@ use aya::{Ebpf, EbpfLoader};
 use ig_object::{Hook, MapValue, Object};
 
 use crate::attach::{self, Attachment};
+use crate::cgroups::{CgroupFilter, FILTER_MAP, FILTER_VARIABLE};
 use crate::error::{LoadError, ProgramError, chain, hook_text};
 use crate::follow::{self, FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FOLLOWED_VARIABLE, FollowError};
-use crate::ledger::{LEDGER_SUFFIX, Ledger, ProgramStats};
+use crate::ledger::{self, LEDGER_SUFFIX, Ledger, ProgramStats};
 use crate::map::{Map, MapError, Update};
 use crate::prepared::{self, KernelTypes};
+use crate::rate;
 use crate::ring::{Ring, RingError, WAKEUP_SUFFIX};
 use crate::sys::bpf::kind;
 use crate::sys::os;
@@ -38,6 +40,9 @@ pub struct LoadOptions {
     /// Programs that are left out, with the reason, if the kernel can't load or attach them; those whose section
     /// begins with `?` are optional anyway. The fork follower never is: without it, following would lose children.
     pub optional: BTreeSet<String>,
+    /// The set of cgroups that programs are narrowed to: it takes the place of the headers' map, and `gadget_filter_by_cgroup` is
+    /// set unless it is in `variables`. Nothing happens if the object has neither; [`CgroupFilter::narrows`] tells.
+    pub cgroups: Option<CgroupFilter>,
 }
 
 /// A program that does not run, and why.
@@ -81,6 +86,15 @@ impl<'a> Loader<'a> {
             object,
             mut options,
         } = self;
+        let cgroups = options
+            .cgroups
+            .take()
+            .filter(|_| CgroupFilter::narrows(object));
+        if cgroups.is_some() {
+            let variable = options.variables.entry(FILTER_VARIABLE.to_owned());
+            variable.or_insert_with(|| vec![1]);
+        }
+        rate::make_room(object, &mut options)?;
         check_variables(object, &options)?;
         check_programs(object, &options)?;
         let follows = options
@@ -103,6 +117,9 @@ impl<'a> Loader<'a> {
         }
         for (name, entries) in &sizes {
             loader.map_max_entries(name, *entries);
+        }
+        if let Some(cgroups) = &cgroups {
+            loader.map_pin_path(FILTER_MAP, cgroups.path());
         }
         let mut ebpf = load_object(&mut loader, &prepared.bytes)?;
 
@@ -149,6 +166,9 @@ impl<'a> Loader<'a> {
             possible_cpus,
             ebpf,
         };
+        if let Some(cgroups) = &cgroups {
+            loaded.check_shared(cgroups)?;
+        }
         loaded.fill_slots(&prepared.values)?;
         Ok(loaded)
     }
@@ -335,6 +355,22 @@ impl Loaded {
         }
     }
 
+    /// Whether the programs really have the set that others fill: where aya does not find it, it makes a map.
+    fn check_shared(&self, cgroups: &CgroupFilter) -> Result<(), LoadError> {
+        let error = |cause: String| {
+            LoadError::Kernel(format!("cannot share the map {FILTER_MAP:?}: {cause}"))
+        };
+        let map = self
+            .map(FILTER_MAP)
+            .map_err(|cause| error(cause.to_string()))?;
+        if map.fd().info().id == cgroups.id() {
+            return Ok(());
+        }
+        Err(error(
+            "the loader has made one of its own; is a procfs mounted at /proc?".to_owned(),
+        ))
+    }
+
     /// Puts programs into the slots of maps where the source has them (`__array(values, ...)`); aya does not. Slots of
     /// programs that were left out stay empty: a tail call to them falls through.
     fn fill_slots(&self, values: &[MapValue]) -> Result<(), LoadError> {
@@ -468,6 +504,19 @@ impl Loaded {
             return Ok(None);
         }
         Ledger::read(&self.map(&name)?).map(Some)
+    }
+
+    /// Events that programs did not count because it was not decided yet whether their cgroup is wanted; `None` when the object
+    /// does not ask `gadget/count.h`.
+    ///
+    /// # Errors
+    ///
+    /// The counter's map is not what the header declares, or can't be read.
+    pub fn uncounted(&self) -> Result<Option<u64>, MapError> {
+        if !self.has_map(ledger::UNCOUNTED_MAP) {
+            return Ok(None);
+        }
+        ledger::uncounted(&self.map(ledger::UNCOUNTED_MAP)?).map(Some)
     }
 
     /// What the kernel counted for each loaded program.

@@ -14,6 +14,7 @@
 //! ```
 
 mod event;
+mod filter;
 mod hierarchy;
 mod settled;
 
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use ig_object::{Object, ObjectError};
 
 pub use event::{CgroupEvent, Emptied, Entered, Made, Maker, Removed};
+pub use filter::{CgroupFilter, Entry, FILTER_MAP, FILTER_VARIABLE, FilterError, State};
 pub use hierarchy::{Controller, Hierarchy, HierarchyError};
 use settled::Progress;
 pub use settled::Settled;
@@ -72,16 +74,28 @@ pub enum WatchError {
     /// Waiting is not possible.
     #[error("cannot watch cgroups: {0}")]
     Wait(#[from] WaitError),
+    /// The set of selected cgroups can't be kept up to date.
+    #[error("cannot watch cgroups: {0}")]
+    Filter(#[from] FilterError),
+    /// A set is of cgroups of v2.
+    #[error(
+        "cannot narrow gadgets to cgroups in the kernel: this machine has its containers in a hierarchy of cgroup v1, and \
+         programs can ask for a task's cgroup of v2 alone"
+    )]
+    FilterOfV1,
 }
 
 /// What is watched, and with how much memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchOptions {
     /// Whose cgroups.
     pub hierarchy: Hierarchy,
     /// Of the ring, in bytes: rounded up to a power of two of pages. An event takes 100 bytes and the path and command
     /// line, at most 2.2 KiB.
     pub ring_bytes: u32,
+    /// The set in which newcomers are marked as pending before anybody can be in them, and from which cgroups are taken that are
+    /// gone. Of v2 alone.
+    pub filter: Option<CgroupFilter>,
 }
 
 impl Default for WatchOptions {
@@ -90,6 +104,7 @@ impl Default for WatchOptions {
         Self {
             hierarchy: Hierarchy::Unified,
             ring_bytes: 1 << 20,
+            filter: None,
         }
     }
 }
@@ -103,6 +118,7 @@ pub struct CgroupWatcher {
     ring: Ring,
     waiter: Waiter,
     progress: Progress,
+    filter: Option<CgroupFilter>,
     /// Events taken from the ring.
     seen: u64,
     /// Of those that found no room, how many the consumer has answered for by a look at everything.
@@ -128,10 +144,17 @@ impl CgroupWatcher {
     ///
     /// # Errors
     ///
-    /// The kernel refuses it (no privileges, no BTF), or the system has no memory or descriptors left.
+    /// The kernel refuses it (no privileges, no BTF), the system has no memory or descriptors left, or a set is to be kept of
+    /// cgroups of v1.
     pub fn start(options: &WatchOptions) -> Result<Self, WatchError> {
+        if options.filter.is_some() && options.hierarchy != Hierarchy::Unified {
+            return Err(WatchError::FilterOfV1);
+        }
         let object = Object::parse(OBJECT)?;
-        let mut load = LoadOptions::default();
+        let mut load = LoadOptions {
+            cgroups: options.filter.clone(),
+            ..LoadOptions::default()
+        };
         load.ring_sizes.insert(RING.to_owned(), options.ring_bytes);
         for (name, value) in options.hierarchy.variables() {
             load.variables
@@ -152,6 +175,7 @@ impl CgroupWatcher {
             ring,
             waiter,
             progress,
+            filter: options.filter.clone(),
             seen: 0,
             lost: 0,
             rescan: Due::Now,
@@ -159,11 +183,12 @@ impl CgroupWatcher {
     }
 
     /// Hands over everything that has come, without waiting, in the order in which it happened; the bytes of an event
-    /// live as long as the call of `handle`. What `handle` has returned from is handled: [`Settled`] relies on it.
+    /// live as long as the call of `handle`. What `handle` has returned from is handled: [`Settled`] relies on it. A cgroup of
+    /// which it was told that it is gone is not in the filter any more, whatever `handle` has done.
     ///
     /// # Errors
     ///
-    /// The ring's memory is damaged; the watcher is of no use then.
+    /// The ring's memory is damaged, or the filter can't be changed; the watcher is of no use then.
     pub fn drain(&mut self, mut handle: impl FnMut(CgroupEvent<'_>)) -> Result<(), WatchError> {
         if self.rescan == Due::Now {
             handle(CgroupEvent::Rescan { lost: 0 });
@@ -180,9 +205,14 @@ impl CgroupWatcher {
             };
             let mut whole = true;
             for record in span.span() {
-                match event::read(record.payload) {
-                    Some(event) => handle(event),
-                    None => whole = false,
+                let Some(event) = event::read(record.payload) else {
+                    whole = false;
+                    continue;
+                };
+                handle(event);
+                // The kernel did so before; the host may have chosen it since.
+                if let (CgroupEvent::Removed(gone), Some(filter)) = (event, &self.filter) {
+                    filter.remove(gone.cgroup)?;
                 }
             }
             self.seen = self.seen.wrapping_add(u64::from(span.records));
@@ -271,6 +301,13 @@ impl CgroupWatcher {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.progress.lost()
+    }
+
+    /// Newcomers so far that the filter had no room for. What their first programs did was not let through; later records are,
+    /// if they are chosen and there is room by then.
+    #[must_use]
+    pub fn unmarked(&self) -> u64 {
+        self.progress.unmarked()
     }
 
     /// What the kernel counted for each of the programs.

@@ -32,7 +32,7 @@ use crate::ring::Words;
 const NOTHING_YET: u64 = u64::MAX;
 
 struct Shared {
-    /// `struct progress` of the eBPF source: begun, lost.
+    /// `struct progress` of the eBPF source: begun, lost, unmarked.
     kernel: Words,
     handled: AtomicU64,
 }
@@ -63,6 +63,10 @@ impl Progress {
 
     pub(super) fn lost(&self) -> u64 {
         self.0.kernel.second().load(Ordering::Acquire)
+    }
+
+    pub(super) fn unmarked(&self) -> u64 {
+        self.0.kernel.third().load(Ordering::Acquire)
     }
 
     /// So many events are done with.

@@ -71,11 +71,11 @@ unsafe impl Send for Region {}
 // SAFETY: as above.
 unsafe impl Sync for Region {}
 
-/// The value of a map that programs and the host share: two numbers, at the beginning of a page.
+/// The value of a map that programs and the host share: numbers at the beginning of a page.
 pub(crate) struct Words(Region);
 
 impl Words {
-    /// Of the value in bytes, which is that of the map.
+    /// Of two of them in bytes.
     pub(crate) const SIZE: u32 = 16;
 
     /// Maps the value of the array behind `fd`, made with BPF_F_MMAPABLE: kernel/bpf/arraymap.c gives it whole pages.
@@ -85,7 +85,7 @@ impl Words {
     }
 
     fn word(&self, index: usize) -> &AtomicU64 {
-        // SAFETY: index is 0 or 1 below, the region a page long and page-aligned, mapped as long as self lives, and the
+        // SAFETY: index is 0, 1 or 2 below, the region a page long and page-aligned, mapped as long as self lives, and the
         // programs access it by aligned loads and stores of 8 bytes.
         unsafe { self.0.base.cast::<AtomicU64>().add(index).as_ref() }
     }
@@ -98,6 +98,11 @@ impl Words {
     /// The second number.
     pub(crate) fn second(&self) -> &AtomicU64 {
         self.word(1)
+    }
+
+    /// The third number.
+    pub(crate) fn third(&self) -> &AtomicU64 {
+        self.word(2)
     }
 }
 

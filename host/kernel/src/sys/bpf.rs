@@ -5,13 +5,16 @@
     reason = "bpf(2) takes pointers; each block proves the lengths"
 )]
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+const MAP_CREATE: libc::c_long = 0;
 const MAP_LOOKUP_ELEM: libc::c_long = 1;
 const MAP_UPDATE_ELEM: libc::c_long = 2;
 const MAP_DELETE_ELEM: libc::c_long = 3;
 const MAP_GET_NEXT_KEY: libc::c_long = 4;
+const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const MAP_LOOKUP_BATCH: libc::c_long = 24;
 const LINK_CREATE: libc::c_long = 28;
@@ -19,6 +22,8 @@ const LINK_CREATE: libc::c_long = 28;
 /// `BPF_PERF_EVENT` of `enum bpf_attach_type`.
 const ATTACH_PERF_EVENT: u32 = 41;
 
+/// `BPF_F_NO_PREALLOC`: entries take memory as they come.
+pub(crate) const F_NO_PREALLOC: u32 = 1;
 /// `BPF_F_MMAPABLE`: an array that user space can map.
 pub(crate) const F_MMAPABLE: u32 = 1 << 10;
 /// `BPF_F_RB_OVERWRITE`: the producer overwrites what nobody read (since 6.19).
@@ -35,6 +40,25 @@ pub(crate) mod kind {
     pub(crate) const LPM_TRIE: u32 = 11;
     pub(crate) const RINGBUF: u32 = 27;
     pub(crate) const TASK_STORAGE: u32 = 29;
+}
+
+#[repr(C)]
+struct MapAttr {
+    kind: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    flags: u32,
+    inner_map: u32,
+    numa_node: u32,
+    name: [u8; 16],
+}
+
+#[repr(C)]
+struct PinAttr {
+    path: u64,
+    fd: u32,
+    flags: u32,
 }
 
 #[repr(C)]
@@ -157,6 +181,51 @@ pub(crate) fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     unsafe { info(program) }
 }
 
+/// Makes a map. Of `name` the kernel takes 15 bytes.
+pub(crate) fn map_create(
+    kind: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    flags: u32,
+    name: &str,
+) -> io::Result<OwnedFd> {
+    let mut attr = MapAttr {
+        kind,
+        key_size,
+        value_size,
+        max_entries,
+        flags,
+        inner_map: 0,
+        numa_node: 0,
+        name: [0; 16],
+    };
+    for (to, from) in attr.name.iter_mut().take(15).zip(name.bytes()) {
+        *to = from;
+    }
+    // SAFETY: this command takes no pointers.
+    owned(unsafe { bpf(MAP_CREATE, &mut attr)? })
+}
+
+/// Gives a map a name in a bpffs.
+pub(crate) fn pin(map: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
+    let mut attr = PinAttr {
+        path: path.as_ptr() as u64,
+        fd: number(map),
+        flags: 0,
+    };
+    // SAFETY: the path is a C string that lives through the call.
+    unsafe { bpf(OBJ_PIN, &mut attr)? };
+    Ok(())
+}
+
+/// The descriptor that a command gave.
+fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = i32::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
+    // SAFETY: every caller hands over the result of a command that makes a descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Hangs a program onto a perf event (since 5.15). The link detaches when it is closed.
 pub(crate) fn link_perf_event(
     program: BorrowedFd<'_>,
@@ -170,10 +239,7 @@ pub(crate) fn link_perf_event(
         cookie: 0,
     };
     // SAFETY: this command takes no pointers.
-    let fd = unsafe { bpf(LINK_CREATE, &mut attr)? };
-    let fd = i32::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
-    // SAFETY: the call just made this descriptor for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    owned(unsafe { bpf(LINK_CREATE, &mut attr)? })
 }
 
 /// A map's descriptor together with the sizes that the kernel itself gave for it, so that no call can hand it a

@@ -29,6 +29,7 @@ impl Type {
     /// Also what uprobes run.
     pub(crate) const KPROBE: Self = Self::new(2, 0);
     pub(crate) const TRACEPOINT: Self = Self::new(5, 0);
+    pub(crate) const PERF_EVENT: Self = Self::new(7, 0);
     pub(crate) const RAW_TRACEPOINT: Self = Self::new(17, 0);
     /// `BPF_PROG_TYPE_TRACING` as `BPF_TRACE_RAW_TP`.
     pub(crate) const BTF_TRACEPOINT: Self = Self::new(26, 23);
@@ -76,6 +77,8 @@ struct RawTracepointAttr {
 
 /// `r0 = 0; exit`, each `struct bpf_insn` as its eight bytes.
 const NOTHING: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+/// `BPF_PSEUDO_MAP_FD`: an address is that of the map with this descriptor.
+const MAP_FD: u8 = 1;
 const LICENCE: &CStr = c"Dual BSD/GPL";
 
 fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
@@ -87,18 +90,36 @@ fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
 /// Has the kernel verify a program that does nothing. `target` is the number, in the kernel's BTF, of what programs of
 /// the types that need one are for; 0 for others. Nothing is attached.
 pub(crate) fn load(of: Type, target: u32) -> io::Result<OwnedFd> {
+    load_code(of, target, &NOTHING)
+}
+
+fn load_code(of: Type, target: u32, code: &[[u8; 8]]) -> io::Result<OwnedFd> {
     let mut attr = ProgramAttr {
         program_type: of.program,
-        instruction_count: NOTHING.len() as u32,
-        instructions: NOTHING.as_ptr() as u64,
+        instruction_count: code.len() as u32,
+        instructions: code.as_ptr() as u64,
         licence: LICENCE.as_ptr() as u64,
         expected_attach_type: of.attach,
         attach_btf_id: target,
         ..ProgramAttr::default()
     };
-    // SAFETY: instructions and licence are constants with the lengths given; no log is asked for, and all other
+    // SAFETY: the instructions live through the call and are as many as given, the licence is a constant; no log is asked for, and all other
     // pointers are null with a count of zero.
     owned(unsafe { bpf(PROG_LOAD, &mut attr)? })
+}
+
+/// Whether programs that trace may use this map, which allocates when it is written (since 6.1). Older kernels refuse it to
+/// programs at perf events and take it from others with a warning in the kernel's log, which this does not cause.
+pub(crate) fn programs_may_allocate(map: BorrowedFd<'_>) -> bool {
+    let [fd0, fd1, fd2, fd3] = map.as_raw_fd().to_le_bytes();
+    let address = [
+        // r1 = map
+        [0x18, MAP_FD << 4 | 1, 0, 0, fd0, fd1, fd2, fd3],
+        [0; 8],
+    ];
+    let [nothing, exit] = NOTHING;
+    let [first, second] = address;
+    load_code(Type::PERF_EVENT, 0, &[first, second, nothing, exit]).is_ok()
 }
 
 /// Attaches a program of tracing type to what it was loaded for, until the descriptor is closed.

@@ -19,7 +19,7 @@ use ig_kernel::{Stopper, Wake};
 use crate::objects::STARTING;
 
 /// Held alone by who makes so many cgroups that a ring of anybody's has no room for them.
-static CROWD: RwLock<()> = RwLock::new(());
+pub static CROWD: RwLock<()> = RwLock::new(());
 
 /// The first mount of a file system of this type, with this word among its options.
 fn mount(kind: &str, option: &str) -> Option<PathBuf> {
@@ -60,7 +60,7 @@ impl Cgroup {
         format!("/{}", self.0.file_name().unwrap().to_str().unwrap())
     }
 
-    fn id(&self) -> u64 {
+    pub fn id(&self) -> u64 {
         self.0.metadata().unwrap().ino()
     }
 }
@@ -87,7 +87,7 @@ impl Drop for Cgroup {
     }
 }
 
-fn spawn(command: &mut Command) -> Child {
+pub fn spawn(command: &mut Command) -> Child {
     let _starting = STARTING.write();
     command.spawn().unwrap()
 }
@@ -104,7 +104,7 @@ fn start(options: &WatchOptions) -> CgroupWatcher {
 }
 
 /// Drains until `handle` has said that it is enough.
-fn until(watcher: &mut CgroupWatcher, mut handle: impl FnMut(CgroupEvent<'_>) -> bool) {
+pub fn until(watcher: &mut CgroupWatcher, mut handle: impl FnMut(CgroupEvent<'_>) -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     let mut enough = false;
     loop {

@@ -15,3 +15,4 @@ mod hooks;
 mod maps;
 mod objects;
 mod ring;
+mod selected;
