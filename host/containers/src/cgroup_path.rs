@@ -61,7 +61,7 @@ pub(crate) fn unit(path: &str) -> Option<Unit<'_>> {
     found
 }
 
-fn is_unit(component: &str) -> bool {
+pub(crate) fn is_unit(component: &str) -> bool {
     const SUFFIXES: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
     component.len() <= LONGEST_UNIT
         && SUFFIXES

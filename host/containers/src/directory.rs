@@ -3,21 +3,24 @@
 //! The [`Directory`] has one lock, taken by the threads that find out, never per record. A run has a [`Reader`], its own
 //! copy: whether there is something new is one atomic load, and a look-up touches nothing that others write.
 
+mod chooser;
 mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use reader::Reader;
+pub use chooser::{Chooser, Ender};
+pub use reader::{Reader, Selected};
 
 use crate::cgroup_path;
-use crate::owner::{Facts, Kind, Owner, Runtime};
+use crate::owner::{Awaited, Facts, Kind, Owner, Runtime};
+use crate::selection::Selectors;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// An owner's number. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,11 +102,13 @@ impl Default for Tombstones {
 /// Something that readers have to hear.
 #[derive(Clone, Debug)]
 enum Change {
-    /// Whose a cgroup is; None: pending.
-    Cgroup(u64, Option<Handle>),
+    /// Whose a cgroup is; None: pending. And its path, where that is known.
+    Cgroup(u64, Option<Handle>, Option<Arc<str>>),
+    /// It was removed.
+    CgroupGone(u64),
     CgroupForgotten(u64),
-    /// What is known of an owner now.
-    Owner(Handle, Arc<Owner>),
+    /// What is known of an owner now, and the cgroup that was decided to be its.
+    Owner(Handle, Arc<Owner>, u64),
     Ended(Handle),
     OwnerForgotten(Handle),
     /// All intervals of a mount namespace.
@@ -170,6 +175,8 @@ struct Cgroup {
     parent: Option<u64>,
     state: State,
     gone: bool,
+    /// From the root of the hierarchy, where it is known.
+    path: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -187,14 +194,20 @@ struct Queue {
     changes: Vec<Change>,
     /// They became too many: it takes everything anew.
     resync: bool,
+    /// Somebody sleeps until there are some.
+    waiting: bool,
+    /// Nobody is to sleep any more.
+    ended: bool,
 }
 
 /// A reader's side of the directory.
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Counts what was put into the queue.
+    /// Counts what was put into the queue, which is locked meanwhile.
     generation: AtomicU64,
+    /// For who sleeps.
+    told: Condvar,
 }
 
 /// Changes that wait for one reader; a reader that is further behind takes everything anew.
@@ -270,13 +283,29 @@ impl Directory {
     /// A run's own copy, complete.
     #[must_use]
     pub fn reader(self: &Arc<Self>) -> Reader {
+        self.reader_of(None, false)
+    }
+
+    /// The same, which also knows who is wanted ([`Reader::selected`]).
+    #[must_use]
+    pub fn reader_selecting(self: &Arc<Self>, selectors: Arc<Selectors>) -> Reader {
+        self.reader_of(Some(selectors), false)
+    }
+
+    /// Tells in which cgroups those are that are wanted, as that changes.
+    #[must_use]
+    pub fn chooser(self: &Arc<Self>, selectors: Arc<Selectors>) -> Chooser {
+        Chooser::new(self.reader_of(Some(selectors), true))
+    }
+
+    fn reader_of(self: &Arc<Self>, selectors: Option<Arc<Selectors>>, chooses: bool) -> Reader {
         let shared = Arc::new(Shared::default());
         let mut inner = self.lock();
         inner.readers.retain(|reader| reader.strong_count() > 0);
         inner.readers.push(Arc::downgrade(&shared));
         let all = inner.everything();
         drop(inner);
-        Reader::new(Arc::clone(self), shared, all)
+        Reader::new(Arc::clone(self), shared, all, selectors, chooses)
     }
 
     /// Cgroups of which nobody knows yet whose they are, and looks at the machine that are due because there may be others.
@@ -312,10 +341,14 @@ impl Directory {
             parent,
             state: State::Pending,
             gone: false,
+            path: None,
         };
         inner.cgroups.insert(cgroup, entry);
         self.pending.fetch_add(1, Ordering::Release);
-        inner.tell(&[Change::Cgroup(cgroup, None)]);
+        let mut changes = vec![Change::Cgroup(cgroup, None, None)];
+        // What is below may have been told before: it was the host's as long as nobody knew of this one.
+        inner.tell_below(cgroup, &mut changes);
+        inner.tell(&changes);
     }
 
     /// Says whose a cgroup is, and with it those below that inherit. The path is the cgroup's from the root of its
@@ -323,10 +356,13 @@ impl Directory {
     /// Gives the owner, None if that is still open (its parent's is).
     pub fn decide(&self, cgroup: u64, path: &str, decision: Decision) -> Option<Handle> {
         let mut inner = self.lock();
-        let Some(entry) = inner.cgroups.get(&cgroup) else {
+        let Some(entry) = inner.cgroups.get_mut(&cgroup) else {
             // Forgotten, or never made.
             return None;
         };
+        if !path.is_empty() && entry.path.as_deref() != Some(path) {
+            entry.path = Some(path.into());
+        }
         let (before, gone) = (entry.state, entry.gone);
         let mut changes = Vec::new();
         let owner = |kind, unit, facts| Owner {
@@ -356,6 +392,7 @@ impl Directory {
                     facts.learn(more);
                 }
                 facts.bound();
+                inner.learn_from_sandbox(&mut facts);
                 let kind = if facts.sandbox {
                     Kind::Sandbox
                 } else {
@@ -390,15 +427,10 @@ impl Directory {
                 waiting.push(cgroup);
             }
         }
-        // All that inherit, at any depth. A cycle can't be: a parent is older than its child.
-        let mut open = vec![cgroup];
-        while let Some(cgroup) = open.pop() {
-            let owner = inner.resolve(cgroup);
-            changes.push(Change::Cgroup(cgroup, owner));
-            if let Some(below) = inner.waiting.get(&cgroup) {
-                open.extend(below);
-            }
-        }
+        let path = entry.path.clone();
+        let owner = inner.resolve(cgroup);
+        changes.push(Change::Cgroup(cgroup, owner, path));
+        inner.tell_below(cgroup, changes);
     }
 
     /// What some source says of a container. Gives its handle, None when its cgroup was not seen yet: then it is kept
@@ -422,6 +454,38 @@ impl Directory {
     /// What some source says of a container whose handle is known.
     pub fn learn_of(&self, handle: Handle, facts: Facts) {
         self.lock().learn(handle, facts);
+    }
+
+    /// A container's runtime has said all that it will: nothing of it is awaited any more.
+    pub fn whole(&self, runtime: Runtime, id: &str) {
+        let mut inner = self.lock();
+        let facts = Facts {
+            id: id.to_owned(),
+            runtime: Some(runtime),
+            ..Facts::default()
+        };
+        if let Some(handle) = inner.named(&facts) {
+            inner.await_nothing(handle);
+        }
+    }
+
+    /// A runtime does not answer: nothing is awaited of its containers any more.
+    pub fn silent(&self, runtime: Runtime) {
+        let mut inner = self.lock();
+        let all = inner.owners.iter().enumerate();
+        let awaited: Vec<Handle> = all
+            .filter_map(|(i, known)| {
+                let facts = &known.as_ref()?.owner.facts;
+                let awaits = facts.runtime == Some(runtime) && facts.awaited != Awaited::NONE;
+                u32::try_from(i)
+                    .ok()
+                    .and_then(Handle::new)
+                    .filter(|_| awaits)
+            })
+            .collect();
+        for handle in awaited {
+            inner.await_nothing(handle);
+        }
     }
 
     /// A runtime says that it has this container no more: what was kept for it is thrown away. A cgroup that is still there
@@ -533,6 +597,7 @@ impl Directory {
             return;
         };
         entry.gone = true;
+        changes.push(Change::CgroupGone(cgroup));
         if let Some(handle) = inner.own(cgroup) {
             inner.close_namespaces(handle, at, &mut changes);
             inner.end(handle, &mut changes);
@@ -735,7 +800,7 @@ impl Inner {
             return;
         };
         let before = std::mem::replace(&mut known.owner, Arc::clone(&owner));
-        let ended = known.ended;
+        let (ended, cgroup) = (known.ended, known.cgroup);
         if before.facts.id != owner.facts.id && self.ids.get(&before.facts.id) == Some(&handle) {
             self.ids.remove(&before.facts.id);
         }
@@ -756,7 +821,7 @@ impl Inner {
                 changes.push(Change::Address(*address, Some(handle)));
             }
         }
-        changes.push(Change::Owner(handle, owner));
+        changes.push(Change::Owner(handle, owner, cgroup));
     }
 
     fn learn(&mut self, handle: Handle, facts: Facts) {
@@ -765,14 +830,72 @@ impl Inner {
         };
         let mut owner = Owner::clone(&known.owner);
         owner.facts.learn(facts);
+        self.learn_from_sandbox(&mut owner.facts);
         if owner.facts.sandbox {
             owner.kind = Kind::Sandbox;
         }
-        if owner != *known.owner {
+        self.replace_if_other(handle, owner);
+    }
+
+    /// Whose all are that inherit from a cgroup, at any depth. A cycle can't be: a parent is older than its child.
+    fn tell_below(&self, cgroup: u64, changes: &mut Vec<Change>) {
+        let mut open: Vec<u64> = self.waiting.get(&cgroup).cloned().unwrap_or_default();
+        while let Some(cgroup) = open.pop() {
+            let Some(entry) = self.cgroups.get(&cgroup) else {
+                continue;
+            };
+            let path = entry.path.clone();
+            changes.push(Change::Cgroup(cgroup, self.resolve(cgroup), path));
+            if let Some(below) = self.waiting.get(&cgroup) {
+                open.extend(below);
+            }
+        }
+    }
+
+    fn replace_if_other(&mut self, handle: Handle, owner: Owner) {
+        if self
+            .known(handle)
+            .is_some_and(|known| *known.owner != owner)
+        {
             let mut changes = Vec::new();
             self.replace(handle, owner, &mut changes);
             self.tell(&changes);
         }
+    }
+
+    /// A container's pod has the labels of its sandbox, where those are known.
+    fn learn_from_sandbox(&self, facts: &mut Facts) {
+        let Some(pod) = facts.pod.as_mut().filter(|_| !facts.sandbox) else {
+            return;
+        };
+        if !facts.awaited.has(Awaited::POD_LABELS) || !pod.labels.is_empty() {
+            return;
+        }
+        let sandbox = self.ids.get(&pod.sandbox).and_then(|h| self.known(*h));
+        let Some(known) = sandbox.map(|known| &known.owner.facts) else {
+            return;
+        };
+        if !known.sandbox || known.runtime != facts.runtime {
+            return;
+        }
+        if let Some(theirs) = &known.pod
+            && (!theirs.labels.is_empty() || !known.awaited.has(Awaited::POD_LABELS))
+        {
+            pod.labels.clone_from(&theirs.labels);
+            if pod.owner.is_none() {
+                pod.owner.clone_from(&theirs.owner);
+            }
+            facts.awaited = facts.awaited.without(Awaited::POD_LABELS);
+        }
+    }
+
+    fn await_nothing(&mut self, handle: Handle) {
+        let Some(known) = self.known(handle) else {
+            return;
+        };
+        let mut owner = Owner::clone(&known.owner);
+        owner.facts.awaited = Awaited::NONE;
+        self.replace_if_other(handle, owner);
     }
 
     /// The container that some source means: the latest of its id, if its runtime and cgroup can be the same, else another one
@@ -881,14 +1004,16 @@ impl Inner {
             if !queue.resync {
                 queue.changes.extend_from_slice(changes);
                 if queue.changes.len() > MOST_WAITING {
-                    *queue = Queue {
-                        changes: Vec::new(),
-                        resync: true,
-                    };
+                    queue.changes = Vec::new();
+                    queue.resync = true;
                 }
             }
-            drop(queue);
             shared.generation.fetch_add(1, Ordering::Release);
+            let waiting = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            if waiting {
+                shared.told.notify_all();
+            }
             true
         });
     }
@@ -901,13 +1026,22 @@ impl Inner {
             let (Some(handle), Some(known)) = (handle, known) else {
                 continue;
             };
-            all.push(Change::Owner(handle, Arc::clone(&known.owner)));
+            all.push(Change::Owner(
+                handle,
+                Arc::clone(&known.owner),
+                known.cgroup,
+            ));
             if known.ended {
                 all.push(Change::Ended(handle));
             }
         }
-        let cgroups = self.cgroups.keys();
-        all.extend(cgroups.map(|id| Change::Cgroup(*id, self.resolve(*id))));
+        for (id, cgroup) in &self.cgroups {
+            let path = cgroup.path.clone();
+            all.push(Change::Cgroup(*id, self.resolve(*id), path));
+            if cgroup.gone {
+                all.push(Change::CgroupGone(*id));
+            }
+        }
         let namespaces = self.namespaces.iter();
         all.extend(namespaces.map(|(ns, intervals)| Change::Namespace(*ns, intervals.clone())));
         let addresses = self.addresses.iter();

@@ -214,6 +214,7 @@ fn bundled(
         .to_str()
         .is_some_and(|path| path.contains("/buildkit/") && path.contains("/executor/"));
     match bundle_of(bundle) {
+        // Of a step of a build Docker's API knows nothing.
         _ if build => facts.runtime = Some(Runtime::Docker),
         Some(Bundle::Task { namespace: ns, .. }) => {
             namespace = Some(ns.to_owned());

@@ -11,7 +11,7 @@ use crate::disk::{self, Claim, Confirmed, Places, Unconfirmed};
 use crate::files::{self, Patience, Root};
 use crate::hierarchy::Hierarchy;
 use crate::options::Options;
-use crate::owner::{Facts, Owner, Runtime};
+use crate::owner::{Awaited, Facts, Owner, Runtime};
 use crate::process::Processes;
 use crate::runtimes::{Runtimes, Said};
 use crate::service::{Event, Maker};
@@ -194,6 +194,10 @@ impl Identity {
                     name: Some(claim.name.clone().unwrap_or_else(|| claim.id.clone())),
                     runtime: Some(runtime),
                     id: claim.id,
+                    awaited: match runtime {
+                        Runtime::Docker => Awaited::ALL.without(Awaited::PODS),
+                        _ => Awaited::ALL,
+                    },
                     ..Facts::default()
                 },
                 namespace: claim.namespace,
@@ -279,9 +283,15 @@ impl Identity {
 
     /// The decision for a container; its runtime is asked for the rest.
     fn take(&mut self, judged: &Judged<'_>, confirmed: Confirmed) -> Decision {
-        let Confirmed { facts, namespace } = confirmed;
-        if let Some(runtime) = facts.runtime {
-            self.runtimes.ask(runtime, &facts.id, namespace.as_deref());
+        let Confirmed {
+            mut facts,
+            namespace,
+        } = confirmed;
+        match facts.runtime {
+            Some(runtime) if self.runtimes.may_answer(runtime) => {
+                self.runtimes.ask(runtime, &facts.id, namespace.as_deref());
+            }
+            _ => facts.awaited = Awaited::NONE,
         }
         Decision::Container {
             facts: Box::new(facts),
@@ -369,6 +379,8 @@ impl Identity {
             }
             Said::Changed(facts) => self.learn(facts),
             Said::Removed(_, id) => self.directory.removed(&id),
+            Said::Whole(runtime, id) => self.directory.whole(runtime, &id),
+            Said::Silent(runtime) => self.directory.silent(runtime),
             Said::Lost(..) | Said::Found(_) => {}
         }
     }

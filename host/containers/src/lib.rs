@@ -7,6 +7,7 @@
 //!
 //! - [`Owner`] is what is known, [`Field`] names its parts for tables and guests;
 //! - [`Directory`] is written by the threads that find out, a [`Reader`] is a run's own copy, read without a lock;
+//! - [`Selectors`] say whose records are wanted, a [`Chooser`] in which cgroups those are, as that changes;
 //! - [`Service`] finds out: from the cgroups that are there, from what it is told of new ones, from the runtimes' files.
 
 mod cgroup_path;
@@ -21,10 +22,14 @@ mod options;
 mod owner;
 mod process;
 mod runtimes;
+mod selection;
 mod service;
 
-pub use directory::{Decision, Directory, Entered, Found, Handle, Reader, Tombstones};
+pub use directory::{
+    Chooser, Decision, Directory, Ender, Entered, Found, Handle, Reader, Selected, Tombstones,
+};
 pub use field::{Field, FieldType, Value};
 pub use options::{Options, Sockets};
-pub use owner::{Facts, Kind, Owner, Pod, Runtime};
+pub use owner::{Awaited, Facts, Kind, Owner, Pod, Runtime};
+pub use selection::{Selector, SelectorError, Selectors, Verdict};
 pub use service::{Event, Maker, Service, StartError};

@@ -124,6 +124,56 @@ impl FromStr for Runtime {
     }
 }
 
+/// Parts of what is known of a container: a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Awaited(u8);
+
+impl Awaited {
+    /// No part.
+    pub const NONE: Self = Self(0);
+    /// Its name: until then it is called by its id.
+    pub const NAME: Self = Self(1);
+    /// Its image's name.
+    pub const IMAGE: Self = Self(1 << 1);
+    /// Its image's id.
+    pub const IMAGE_ID: Self = Self(1 << 2);
+    /// Its image's digest.
+    pub const IMAGE_DIGEST: Self = Self(1 << 3);
+    /// Its labels, or more of them.
+    pub const LABELS: Self = Self(1 << 4);
+    /// Its pod, if it has one.
+    pub const POD: Self = Self(1 << 5);
+    /// The labels of its pod.
+    pub const POD_LABELS: Self = Self(1 << 6);
+    /// All that is said of images.
+    pub const IMAGES: Self = Self::IMAGE.with(Self::IMAGE_ID).with(Self::IMAGE_DIGEST);
+    /// All that is said of pods.
+    pub const PODS: Self = Self::POD.with(Self::POD_LABELS);
+    /// Every part.
+    pub const ALL: Self = Self::NAME
+        .with(Self::IMAGES)
+        .with(Self::LABELS)
+        .with(Self::PODS);
+
+    /// These parts and others.
+    #[must_use]
+    pub const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// These parts without others.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// One of these parts at least is among them.
+    #[must_use]
+    pub const fn has(self, parts: Self) -> bool {
+        self.0 & parts.0 != 0
+    }
+}
+
 /// The pod of a container or sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
@@ -187,10 +237,13 @@ pub struct Facts {
     pub addresses: Vec<IpAddr>,
     /// The path of its cgroup, where the source says it.
     pub cgroup: Option<String>,
+    /// What only its runtime's API knows, and may still say. A part that is known already needs no more.
+    pub awaited: Awaited,
 }
 
 impl Facts {
-    /// Takes from `more`, a better source, all that it knows. The ids are the same, or this one's is empty.
+    /// Takes from `more`, a better source, all that it knows. The ids are the same, or this one's is empty. What is awaited
+    /// stays so: no source but the directory's own threads says that nothing more comes.
     pub fn learn(&mut self, more: Self) {
         let Self {
             id,
@@ -207,6 +260,7 @@ impl Facts {
             host_network,
             addresses,
             cgroup,
+            awaited: _,
         } = more;
         if self.id.is_empty() {
             self.id = id;

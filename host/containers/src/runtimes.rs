@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -34,9 +35,15 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 const MOST_QUESTIONS: usize = 1024;
 /// The most questions asked of one source at once.
 const AT_ONCE: usize = 8;
+/// How often and after which time a sandbox is asked for again: its status is there only when all of it is.
+const SANDBOX: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1500),
+];
 
 /// What a runtime says.
-#[allow(clippy::large_enum_variant, reason = "boxed where it waits")]
+#[expect(clippy::large_enum_variant, reason = "boxed where it waits")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     /// All its containers: what it does not name any more is removed.
@@ -45,6 +52,10 @@ pub(crate) enum Said {
     Changed(Facts),
     /// It has no container of this id any more.
     Removed(Runtime, String),
+    /// It was asked for this container, and has said what it will.
+    Whole(Runtime, String),
+    /// Nothing that listens for it answers, or it listens nowhere: nothing more comes.
+    Silent(Runtime),
     /// It does not answer; one line, why. Its containers are as they were.
     Lost(Runtime, String),
     /// It answers, for the first time or again. Its list follows.
@@ -71,6 +82,14 @@ struct Question {
 struct Settled {
     open: Mutex<usize>,
     changed: Condvar,
+    /// Of each runtime: how many answer, or may yet.
+    hopes: [AtomicUsize; Runtime::ALL.len()],
+}
+
+impl Settled {
+    fn hopes(&self, runtime: Runtime) -> Option<&AtomicUsize> {
+        self.hopes.get(runtime as usize)
+    }
 }
 
 impl Runtimes {
@@ -91,7 +110,13 @@ impl Runtimes {
         let settled = Arc::new(Settled {
             open: Mutex::new(sockets.len()),
             changed: Condvar::new(),
+            hopes: Default::default(),
         });
+        for (runtime, _) in &sockets {
+            if let Some(hopes) = settled.hopes(*runtime) {
+                hopes.fetch_add(1, Ordering::AcqRel);
+            }
+        }
         let (questions, inbox) = mpsc::channel(MOST_QUESTIONS);
         let theirs = Arc::clone(&settled);
         let thread = std::thread::Builder::new()
@@ -118,6 +143,12 @@ impl Runtimes {
             // Full: the events bring it.
             questions.try_send(question).ok();
         }
+    }
+
+    /// Something that listens for it answers, or may do so at the first try. When nothing does any more, that is told.
+    pub(crate) fn may_answer(&self, runtime: Runtime) -> bool {
+        let hopes = self.settled.hopes(runtime);
+        hopes.is_some_and(|hopes| hopes.load(Ordering::Acquire) > 0)
     }
 
     /// Waits until every socket that is there has answered its first list, or failed; says whether they have.
@@ -206,7 +237,9 @@ async fn watch(
                 shelf: Rc::clone(&shelf),
                 at_once: Semaphore::new(AT_ONCE),
                 settled: Cell::new(false),
+                hopes: Cell::new(true),
                 answers: Cell::new(false),
+                waiting: RefCell::default(),
                 line: RefCell::new(None),
                 docker: RefCell::new(None),
             })
@@ -216,10 +249,21 @@ async fn watch(
         tokio::task::spawn_local(Rc::clone(source).keep());
     }
     while let Some(question) = inbox.recv().await {
+        let asked = Rc::new(Asked {
+            shelf: Rc::clone(&shelf),
+            runtime: question.runtime,
+            id: question.id.clone(),
+        });
         for source in sources.iter().filter(|s| s.runtime == question.runtime) {
-            // One that does not answer, or not yet, lists all when it does.
             if source.answers.get() {
-                tokio::task::spawn_local(Rc::clone(source).answer(question.clone()));
+                let answer = Rc::clone(source).answer(question.clone(), Rc::clone(&asked));
+                tokio::task::spawn_local(answer);
+            } else if source.hopes.get() {
+                // It lists all when it does.
+                let mut waiting = source.waiting.borrow_mut();
+                if waiting.len() < MOST_CONTAINERS {
+                    waiting.push(Rc::clone(&asked));
+                }
             }
         }
     }
@@ -240,6 +284,20 @@ struct Line {
     cri: Rc<Cri>,
 }
 
+/// A question that is on its way. When the last one has dropped it, nobody answers any more.
+struct Asked {
+    shelf: Rc<Shelf>,
+    runtime: Runtime,
+    id: String,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let id = std::mem::take(&mut self.id);
+        (self.shelf.tell)(Said::Whole(self.runtime, id));
+    }
+}
+
 /// One socket.
 struct Source {
     runtime: Runtime,
@@ -248,7 +306,11 @@ struct Source {
     shelf: Rc<Shelf>,
     at_once: Semaphore,
     settled: Cell<bool>,
+    /// It answers, or may do so at its first try.
+    hopes: Cell<bool>,
     answers: Cell<bool>,
+    /// What it was asked before it has told all.
+    waiting: RefCell<Vec<Rc<Asked>>>,
     /// What a question needs of the session that goes on.
     line: RefCell<Option<Line>>,
     /// The same of Docker.
@@ -262,6 +324,7 @@ impl Source {
         let mut told = false;
         loop {
             if !exists(&self.path) {
+                self.despair();
                 self.settle();
                 // It was there: somebody ended it in order.
                 if self.answers.take() {
@@ -281,6 +344,7 @@ impl Source {
                     self.tell(Said::Lost(self.runtime, Failure::new(why).0));
                     told = true;
                 }
+                self.despair();
                 self.settle();
             }
             tokio::time::sleep(pause).await;
@@ -298,27 +362,52 @@ impl Source {
         }
     }
 
-    async fn answer(self: Rc<Self>, question: Question) {
-        let Ok(_turn) = self.at_once.acquire().await else {
-            return;
-        };
+    async fn answer(self: Rc<Self>, question: Question, asked: Rc<Asked>) {
+        let mut pauses = SANDBOX.into_iter();
+        while let Ok(turn) = self.at_once.acquire().await {
+            let found = self.look_up(&question).await;
+            drop(turn);
+            match (found, pauses.next()) {
+                (Ok(false), Some(pause)) => tokio::time::sleep(pause).await,
+                // What fails here is found by the session as well, which says so.
+                _ => break,
+            }
+        }
+        drop(asked);
+    }
+
+    /// Whether it was there; false: it may come yet.
+    async fn look_up(self: &Rc<Self>, question: &Question) -> Result<bool, Failure> {
         let Question { id, namespace, .. } = question;
-        // What fails here is found by the session as well, which says so.
-        let _: Result<(), Failure> = match self.runtime {
-            Runtime::Docker => docker::look_up(&self, &id).await,
-            Runtime::Containerd => containerd::look_up(&self, &id, namespace.as_deref()).await,
-            Runtime::Crio => cri::look_up(&self, &id).await,
-            Runtime::Podman => podman::look_up(&self, &id).await,
-            Runtime::Runc | Runtime::Crun => Ok(()),
-        };
+        match self.runtime {
+            Runtime::Docker => docker::look_up(self, id).await?,
+            Runtime::Containerd => {
+                return containerd::look_up(self, id, namespace.as_deref()).await;
+            }
+            Runtime::Crio => return cri::look_up(self, id).await,
+            Runtime::Podman => podman::look_up(self, id).await?,
+            Runtime::Runc | Runtime::Crun => {}
+        }
+        Ok(true)
     }
 
     fn tell(&self, said: Said) {
         (self.shelf.tell)(said);
     }
 
+    /// It does not answer.
+    fn despair(&self) {
+        if self.hopes.replace(false)
+            && let Some(hopes) = self.shelf.settled.hopes(self.runtime)
+            && hopes.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            self.tell(Said::Silent(self.runtime));
+        }
+    }
+
     /// It has told all that is there with its details, or failed, or isn't there: nobody waits for it any more.
     fn settle(&self) {
+        drop(self.waiting.take());
         if !self.settled.replace(true) {
             let settled = &self.shelf.settled;
             let mut open = settled.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -354,6 +443,11 @@ impl Source {
             .collect();
         drop(known);
         if !self.answers.replace(true) {
+            if !self.hopes.replace(true)
+                && let Some(hopes) = self.shelf.settled.hopes(self.runtime)
+            {
+                hopes.fetch_add(1, Ordering::AcqRel);
+            }
             self.tell(Said::Found(self.runtime));
         }
         self.tell(Said::Listed(self.runtime, union));

@@ -1,5 +1,8 @@
+mod choosing;
+
 use super::*;
 use crate::field::{Field, Value};
+use crate::owner::Pod;
 
 fn container(id: &str) -> Decision {
     let facts = Facts {

@@ -3,7 +3,7 @@
 use crate::disk::spec::Spec;
 use crate::disk::time;
 use crate::files::{self, Root};
-use crate::owner::Facts;
+use crate::owner::{Awaited, Facts};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,6 +44,7 @@ const MOST_ABOVE: usize = 6;
 
 /// Adds what Docker wrote of a container, which its bundle does not say: the bundle's root lies below Docker's folder.
 pub(super) fn learn(root: &Root, spec: &Spec, facts: &mut Facts) {
+    facts.awaited = Awaited::ALL.without(Awaited::PODS);
     let Some(rootfs) = spec.rootfs().filter(|path| path.is_absolute()) else {
         return;
     };
@@ -56,6 +57,7 @@ pub(super) fn learn(root: &Root, spec: &Spec, facts: &mut Facts) {
     let Some((data, own, container)) = found else {
         return;
     };
+    facts.awaited = Awaited::IMAGES;
     let name = container.name.filter(|name| !name.is_empty());
     facts.name = name.map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned());
     facts.started = container.created.as_deref().and_then(time::parse);

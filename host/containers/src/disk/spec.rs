@@ -2,7 +2,7 @@
 
 use crate::disk::time;
 use crate::files::{self, Root, Unreadable};
-use crate::owner::{Facts, Pod};
+use crate::owner::{Awaited, Facts, Pod};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -83,8 +83,13 @@ impl Spec {
         let text = |key| cri(key).map(str::to_owned);
         let Some(kind) = cri("container-type") else {
             facts.labels = self.annotations();
+            facts.name = facts.labels.get("nerdctl/name").cloned();
+            facts.awaited = Awaited::ALL.without(Awaited::PODS);
             return;
         };
+        facts.awaited = Awaited::IMAGES
+            .with(Awaited::LABELS)
+            .with(Awaited::POD_LABELS);
         facts.sandbox = kind == "sandbox";
         let owned = |key| text(key).unwrap_or_default();
         facts.pod = Some(Pod {
@@ -129,6 +134,7 @@ impl Spec {
             .find(|name| !name.is_empty())
             .cloned();
         facts.pod = Some(pod);
+        facts.awaited = Awaited::IMAGES.with(Awaited::POD_LABELS);
         facts.labels = labels;
         facts.image = crio("ImageName").or_else(|| crio("Image"));
         facts.image_id = crio("ImageRef").map(|id| time::with_algorithm(&id));
@@ -136,6 +142,7 @@ impl Spec {
     }
 
     pub(super) fn learn_podman(&self, facts: &mut Facts) {
+        facts.awaited = Awaited::ALL;
         let created = self.annotation("io.kubernetes.cri-o.Created");
         facts.started = created.and_then(time::parse);
         let own = [

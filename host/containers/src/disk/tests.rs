@@ -1,7 +1,7 @@
 //! Every form of file, as the runtimes write them.
 
 use super::*;
-use crate::owner::Pod;
+use crate::owner::{Awaited, Pod};
 use std::collections::BTreeMap;
 
 const ID: &str = "3f4e1d2c3b4a59687706f5e4d3c2b1a0998877665544332211ffeeddccbbaa00";
@@ -77,6 +77,7 @@ fn docker_writes_names_labels_and_images_beside_its_containers() {
         started: time::parse("2026-11-23T19:20:35.5Z"),
         labels: labels(&[("app", "shop")]),
         host_network: Some(true),
+        awaited: Awaited::IMAGES,
         ..Facts::default()
     };
     assert_eq!(facts, Ok(expected));
@@ -170,6 +171,7 @@ fn podman_writes_a_list_of_all_containers() {
         image_digest: Some("sha256:99".to_owned()),
         started: time::parse("2026-11-23T19:20:35Z"),
         labels: labels(&[("mine", "1")]),
+        awaited: Awaited::ALL,
         ..Facts::default()
     };
     assert_eq!(facts, Ok(expected));

@@ -5,7 +5,7 @@
 
 use super::cri::{self, Cri};
 use super::line::{Failure, Grpc, MOST_CONTAINERS, Session};
-use super::{Line, Source, digest, some};
+use super::{Line, SANDBOX, Source, digest, some};
 use crate::owner::{Facts, Pod};
 use containerd_client::events::{
     ContainerCreate, ContainerDelete, ContainerUpdate, TaskExit, TaskStart,
@@ -34,12 +34,6 @@ const MOST_KEPT: usize = 64 << 20;
 /// When all is listed once more after the subscription: its answer comes with the first event, so nothing says that it
 /// stands before the first list.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often and after which time a sandbox is asked for again: its status is there only when all of it is.
-const SANDBOX: [Duration; 3] = [
-    Duration::from_millis(100),
-    Duration::from_millis(400),
-    Duration::from_millis(1500),
-];
 
 fn inside<Q>(namespace: &str, question: Q) -> Result<Request<Q>, Status> {
     let mut request = Request::new(question);
@@ -365,36 +359,37 @@ async fn get(source: &Source, line: &Line, namespace: &str, id: &str) -> Result<
 
 /// One container or sandbox of Kubernetes' namespace, as soon as that interface has it.
 async fn pod(source: Rc<Source>, line: Line, id: String) {
-    let Ok(_turn) = source.at_once.acquire().await else {
-        return;
-    };
     for pause in SANDBOX {
+        let Ok(turn) = source.at_once.acquire().await else {
+            return;
+        };
         if !matches!(cri::tell(&source, &line.cri, &id).await, Ok(false)) {
             return;
         }
+        drop(turn);
         tokio::time::sleep(pause).await;
     }
 }
 
-/// A new container, while it starts.
+/// A new container, while it starts. False: it is one of Kubernetes' that is not there yet in all its parts.
 pub(super) async fn look_up(
     source: &Rc<Source>,
     id: &str,
     namespace: Option<&str>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let Some(line) = source.line.borrow().clone() else {
-        return Ok(());
+        return Ok(true);
     };
     match namespace {
-        Some(DOCKER) => Ok(()),
+        Some(DOCKER) => {}
         Some(KUBERNETES) => {
             get(source, &line, KUBERNETES, id).await?;
-            cri::tell(source, &line.cri, id).await?;
-            Ok(())
+            return Ok(cri::tell(source, &line.cri, id).await?);
         }
-        Some(namespace) => get(source, &line, namespace, id).await,
-        None => get(source, &line, "default", id).await,
+        Some(namespace) => get(source, &line, namespace, id).await?,
+        None => get(source, &line, "default", id).await?,
     }
+    Ok(true)
 }
 
 #[cfg(test)]

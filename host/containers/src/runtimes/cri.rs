@@ -368,12 +368,13 @@ pub(super) async fn tell(source: &Source, cri: &Cri, id: &str) -> Result<bool, S
     Ok(found)
 }
 
-pub(super) async fn look_up(source: &Source, id: &str) -> Result<(), Failure> {
+/// False: it is not there, or not yet.
+pub(super) async fn look_up(source: &Source, id: &str) -> Result<bool, Failure> {
     let line = source.line.borrow().clone();
-    if let Some(Line { cri, .. }) = line {
-        tell(source, &cri, id).await?;
+    match line {
+        Some(Line { cri, .. }) => Ok(tell(source, &cri, id).await?),
+        None => Ok(true),
     }
-    Ok(())
 }
 
 /// CRI-O.

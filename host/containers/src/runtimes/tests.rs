@@ -60,6 +60,7 @@ fn listen(sockets: Sockets) -> Listener {
             }
             Said::Lost(runtime, why) => heard.lost.push((runtime, why)),
             Said::Found(runtime) => heard.found.push(runtime),
+            Said::Whole(..) | Said::Silent(_) => {}
         }
         heard.said.push(said);
     };
