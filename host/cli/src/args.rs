@@ -1,6 +1,8 @@
 //! The command line: one clap definition, completed with the gadget's own parameters once the bundle is known.
 
-use crate::{completion, containers, doctor, list, man, new, recording, test, units, version};
+use crate::{
+    completion, containers, doctor, list, man, new, recording, selectors, test, units, version,
+};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ig_engine::manifest::{INTERVAL, Manifest, ParamType};
 use ig_engine::output::{Column, OutputSpec, Table};
@@ -119,6 +121,8 @@ pub fn run() -> Command {
         "comm",
         "uid",
         "gid",
+        "host",
+        "max-rate",
         "timeout",
         "ring-size",
     ];
@@ -132,6 +136,7 @@ pub fn run() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .conflicts_with_all(only_live)
                 .conflicts_with_all(containers::flags().map(|flag| flag.get_id().clone()))
+                .conflicts_with_all(selectors::flags().map(|flag| flag.get_id().clone()))
                 .help(
                     "Takes a recording in place of the kernel: a file, or the name of one in the bundle; \
                      needs no rights",
@@ -226,6 +231,14 @@ fn of_gadget(name: &'static str) -> Command {
         )
         .arg(flag("uid", "UID").value_parser(value_parser!(u32)).help("Only this user id").help_heading(target))
         .arg(flag("gid", "GID").value_parser(value_parser!(u32)).help("Only this group id").help_heading(target))
+        .arg(
+            flag("max-rate", "N")
+                .value_parser(value_parser!(u64).range(1..))
+                .help("At most so many records a second of each container, so that none hides the others; the rest is counted")
+                .help_heading(target),
+        )
+        .args(selectors::flags())
+        .arg(selectors::host())
         .arg(
             flag("timeout", "TIME")
                 .short('t')
@@ -588,11 +601,10 @@ mod tests {
 
     #[test]
     fn no_gadget_parameter_can_take_a_flag_of_the_host() {
-        for arg in run()
-            .get_arguments()
-            .filter_map(Arg::get_long)
-            .chain(["help", "version"])
-        {
+        let run = run();
+        let aliases = run.get_arguments().filter_map(Arg::get_all_aliases);
+        let flags = run.get_arguments().filter_map(Arg::get_long);
+        for arg in flags.chain(aliases.flatten()).chain(["help", "version"]) {
             assert!(
                 ig_engine::manifest::HOST_FLAGS.contains(&arg),
                 "--{arg} is missing in HOST_FLAGS"

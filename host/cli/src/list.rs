@@ -1,10 +1,9 @@
 //! `ig list-containers`.
 
-use crate::{Failure, args, containers, exit, run, sinks};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use crate::{Failure, args, containers, exit, run, selectors, sinks};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use ig_engine::Say;
-use ig_engine::containers::Runtime;
-use ig_engine::listing::{ContainerField, ListOptions, list};
+use ig_engine::listing::{ListOptions, list};
 use ig_engine::output::{OutputSpec, TerminalSize};
 use ig_engine::stop::Stop;
 use std::io::{self, IsTerminal, Write};
@@ -23,23 +22,8 @@ const OUTPUT: [&str; 9] = [
     "max-rows",
 ];
 
-/// Flags that choose containers by what they have.
-const ONLY: [(&str, ContainerField); 4] = [
-    ("runtime", ContainerField::Runtime),
-    ("containername", ContainerField::Container),
-    ("k8s-namespace", ContainerField::Namespace),
-    ("k8s-podname", ContainerField::Pod),
-];
-
 /// Its part of the one definition.
 pub fn command() -> Command {
-    let only = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name("NAME")
-            .value_parser(value_parser!(String))
-            .help(help)
-    };
     let run = args::run();
     let output = run
         .get_arguments()
@@ -53,21 +37,24 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Goes on: the column `event` says existing, added, changed or removed"),
         )
-        .arg(
-            only("runtime", "Only those of this runtime")
-                .value_parser(|name: &str| name.parse::<Runtime>().map(|r| r.to_string())),
-        )
-        .arg(only("containername", "Only those of this name").short('c'))
-        .arg(only("k8s-namespace", "Only those of pods in this namespace").short('n'))
-        .arg(only("k8s-podname", "Only those of pods of this name").short('p'))
+        .args(selectors::flags().map(short))
         .args(output.cloned())
         .args(containers::flags())
         .after_help(
-            "Names are exact; --filter has patterns and all columns: --filter 'image ~ \"^nginx\"'.\n\
+            "--filter has all columns and regular expressions: --filter 'image ~ \"^nginx\"'.\n\
              All columns: --fields scope,runtime,namespace,pod,container,image,container_id,container_pid,\
              container_started,image_id,image_digest,labels,pod_uid,pod_container,pod_labels,pod_owner_kind,pod_owner,\
              host_network,unit,cgroup_path",
         )
+}
+
+/// The flags of one letter that selectors have here and not in `ig run`, where other flags have them.
+fn short(flag: Arg) -> Arg {
+    match flag.get_id().as_str() {
+        "k8s-namespace" => flag.short('n'),
+        "k8s-podname" => flag.short('p'),
+        _ => flag,
+    }
 }
 
 /// `ig list-containers`.
@@ -81,10 +68,7 @@ pub fn main(matches: &ArgMatches) -> Result<u8, Failure> {
     let stop = Arc::new(Stop::new().map_err(other)?);
     let terminal = stdout_is_terminal.then(|| TerminalSize::new(run::terminal_width()));
     run::listen(stop.clone(), terminal.clone()).map_err(other)?;
-    let only = ONLY.iter().filter_map(|(flag, field)| {
-        let value = matches.get_one::<String>(flag)?;
-        Some((*field, value.clone()))
-    });
+    let selectors = selectors::selectors(matches).map_err(|e| Failure::new(exit::USAGE, e))?;
     let say: Say = Arc::new(|text: &str| {
         // Nobody to tell is no reason to stop.
         let _ = writeln!(io::stderr(), "ig: {text}");
@@ -92,7 +76,7 @@ pub fn main(matches: &ArgMatches) -> Result<u8, Failure> {
     let listed = list(ListOptions {
         containers: containers::options(matches),
         watch: matches.get_flag("watch"),
-        only: only.collect(),
+        selectors,
         output: sinks::options(matches, specs, terminal).map_err(other)?,
         stop,
         say,
@@ -103,6 +87,7 @@ pub fn main(matches: &ArgMatches) -> Result<u8, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ig_engine::listing::ContainerField;
 
     #[test]
     fn every_column_is_named_in_the_help() {

@@ -12,6 +12,7 @@ mod new;
 mod recording;
 mod replay;
 mod run;
+mod selectors;
 mod sinks;
 mod test;
 mod units;

@@ -1,7 +1,7 @@
 //! `ig run` and `ig record`: from the arguments to a running gadget, and from its end to an exit code.
 
 use crate::args::RecordOutput;
-use crate::{Failure, args, caller, containers, exit, replay, sinks};
+use crate::{Failure, args, caller, containers, exit, replay, selectors, sinks};
 use anyhow::{Context, anyhow, bail};
 use clap::{ArgMatches, Command};
 use ig_engine::Say;
@@ -135,6 +135,7 @@ fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Resul
             })
         });
     let verbose = matches.get_flag("verbose");
+    let selectors = selectors::selectors(matches).map_err(|e| Failure::new(exit::USAGE, e))?;
     let limits = guest_limits(matches);
     let output = sinks::options(matches, specs, terminal).map_err(other)?;
     let params = args::params(&bundle.manifest, matches);
@@ -166,6 +167,8 @@ fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Resul
                 uid: matches.get_one("uid").copied(),
                 gid: matches.get_one("gid").copied(),
             },
+            selectors,
+            max_rate: matches.get_one("max-rate").copied(),
             command,
             timeout: matches.get_one("timeout").copied(),
             ring_size: matches.get_one("ring-size").copied(),

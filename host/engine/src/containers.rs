@@ -4,8 +4,10 @@ use crate::guest::Say;
 use crate::identity::RecordIdentity;
 use crate::owners::LiveOwners;
 use crate::pipeline::Undecided;
+use crate::selection::{Keeper, Selection};
 use crate::watch::Watch;
-use ig_containers::{Options, Sockets};
+use ig_containers::{Options, Selectors, Sockets};
+use ig_kernel::cgroups::Settled;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,10 @@ impl Default for ContainerOptions {
 /// Finds out, for as long as it is there.
 pub(crate) struct Containers {
     directory: Arc<Directory>,
+    /// Whose records are asked for.
+    selectors: Arc<Selectors>,
+    /// Tells the kernel, while the watch goes on.
+    _keeper: Option<Keeper>,
     /// None: somebody else does.
     watch: Option<Watch>,
 }
@@ -45,8 +51,16 @@ impl Containers {
     /// `told`: the kernel is to tell of new cgroups at once; `say` hears when it can't.
     ///
     /// # Errors
-    /// Nothing can be found out here.
-    pub fn start(options: ContainerOptions, told: bool, say: &Say) -> Result<Self, String> {
+    /// Nothing can be found out here, or containers can't be selected.
+    pub fn start(
+        options: ContainerOptions,
+        told: bool,
+        selection: Option<&Selection>,
+        say: &Say,
+    ) -> Result<Self, String> {
+        let selectors = selection
+            .map(|s| Arc::clone(s.selectors()))
+            .unwrap_or_default();
         let ContainerOptions {
             runtimes,
             sockets: given,
@@ -55,6 +69,8 @@ impl Containers {
         if let Some(directory) = directory {
             return Ok(Self {
                 directory,
+                selectors,
+                _keeper: None,
                 watch: None,
             });
         }
@@ -75,13 +91,19 @@ impl Containers {
             sockets,
             ..Options::default()
         };
+        let filter = selection.and_then(Selection::filter);
         let watch = if told {
-            Watch::start(options, say)
+            Watch::start(options, filter, say)
         } else {
             Watch::unwatched(options)
         }?;
+        let directory = Arc::clone(watch.service().directory());
+        let keeper =
+            filter.map(|set| Keeper::start(&directory, &selectors, set.clone(), say.clone()));
         Ok(Self {
-            directory: Arc::clone(watch.service().directory()),
+            directory,
+            selectors,
+            _keeper: keeper.transpose()?,
             watch: Some(watch),
         })
     }
@@ -107,15 +129,28 @@ impl Containers {
         LiveOwners::new(self.directory.reader(), self.by_cgroup(), watches)
     }
 
-    /// What keeps the records of new cgroups back until they are known; None where nobody tells of new ones, or records do
-    /// not say which cgroup they are of.
+    /// What keeps the records of new cgroups back until they are known, and leaves out those of owners that are not asked for.
+    /// None where nothing is selected and nobody tells of new ones, or records do not say which cgroup they are of.
     pub fn undecided(&self, identities: Vec<Option<RecordIdentity>>) -> Option<Undecided> {
-        let settled = self.watch.as_ref()?.settled()?;
-        let reader = self.by_cgroup().then(|| self.directory.reader())?;
+        let settled = self.watch.as_ref().map(Watch::settled);
+        let selects = !self.selectors.is_empty();
+        let told = self.by_cgroup() && matches!(settled, Some(Some(_)));
+        if !(selects || told) {
+            return None;
+        }
+        let reader = match selects {
+            true => self.directory.reader_selecting(Arc::clone(&self.selectors)),
+            false => self.directory.reader(),
+        };
+        let settled = move || match &settled {
+            // Somebody else keeps the directory.
+            None => true,
+            Some(kernel) => kernel.as_ref().is_some_and(Settled::settled),
+        };
+        let by_cgroup = self.by_cgroup();
+        let selectors = &self.selectors;
         Some(Undecided::new(
-            reader,
-            move || settled.settled(),
-            identities,
+            reader, settled, identities, selectors, by_cgroup,
         ))
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! A container's first records come milliseconds after its cgroup, often before the files that name it were read. So records
 //! of a cgroup that is not decided are taken out of their span, and come back as spans of their own once it is, in
-//! the order of their arrival over all sources. Whoever is not decided in time is delivered all the same, as undecided,
-//! and does not wait again.
+//! the order of their arrival over all sources. Whoever is not decided in time does not wait again: where containers
+//! are selected its records are left out and counted, else they are delivered, as undecided.
 
+use crate::identity::{Identity, ROOT};
 use ig_records::span::{HEADER, Span};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -26,21 +27,46 @@ impl Default for HoldLimits {
     }
 }
 
+/// What is to become of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is delivered.
+    Pass,
+    /// It is not decided yet.
+    Wait,
+    /// It is left out.
+    LeaveOut(Cause),
+}
+
+/// Why a record is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The user did not ask for its owner.
+    Unselected,
+    /// Nobody knew in time whether the user asked for its owner.
+    Undecided,
+}
+
 /// Cgroups that did not become known in time; when they are more, they may wait once more.
 const MOST_GIVEN_UP: usize = 1 << 14;
 
 /// Emptied batches that are kept for their memory.
 const MOST_SPARE: usize = 64;
 
+/// In the key of a mount namespace, whose number may be a cgroup's id.
+const NAMESPACE: u64 = 1 << 63;
+
 /// Records that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
     limits: HoldLimits,
+    /// Whoever is not decided in time is left out, not delivered.
+    strict: bool,
     /// In the order of arrival.
     batches: VecDeque<Batch>,
     /// Empty ones, with their memory.
     spare: Vec<Batch>,
-    /// By cgroup, while some of its records wait: when the first came, and how many there are.
+    /// By [`key`], while some of its records wait.
     waiting: HashMap<u64, Waiting>,
     given_up: HashSet<u64>,
     bytes: usize,
@@ -58,15 +84,19 @@ struct Batch {
     source: usize,
     span: Vec<u8>,
     /// Of each record.
-    cgroups: Vec<u64>,
+    keys: Vec<u64>,
 }
 
+/// A cgroup, or a mount namespace, some of whose records wait.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
+    /// When the first came.
     since: u64,
+    /// What it says.
+    first: Identity,
     records: u64,
-    /// In a release: its records go.
-    released: bool,
+    /// In a release: what becomes of its records.
+    fate: Fate,
 }
 
 /// What is left of a span.
@@ -74,16 +104,59 @@ struct Waiting {
 pub(crate) enum Sifted<'a> {
     /// Everything.
     All,
-    /// These, with the discarded ones of the span; so many records that are not discarded.
-    Some(&'a [u8], u32),
+    /// These.
+    Some(Left<'a>),
     /// Nothing was taken: there is no room for what has to wait.
     Full,
 }
 
+/// A part of a span.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Left<'a> {
+    /// With the discarded records of the span.
+    pub span: &'a [u8],
+    /// Records in it that are not discarded.
+    pub records: u32,
+    /// Records that are left out.
+    pub left_out: LeftOut,
+}
+
+/// Records that are left out, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    pub unselected: u32,
+    pub undecided: u32,
+}
+
+impl LeftOut {
+    fn count(&mut self, cause: Cause) {
+        match cause {
+            Cause::Unselected => self.unselected += 1,
+            Cause::Undecided => self.undecided += 1,
+        }
+    }
+
+    fn any(self) -> bool {
+        self.unselected > 0 || self.undecided > 0
+    }
+}
+
+/// By what a record waits; None: it says nothing of whose it is.
+#[inline]
+fn key(identity: &Identity) -> Option<u64> {
+    match (identity.cgroup, identity.mount_namespace) {
+        (0, 0) => None,
+        (cgroup, namespace) if cgroup <= ROOT && namespace != 0 => Some(NAMESPACE | namespace),
+        (cgroup, _) => Some(cgroup),
+    }
+}
+
 impl Hold {
-    pub fn new(limits: HoldLimits) -> Self {
+    /// `strict`: whoever is not decided in time is left out.
+    pub fn new(limits: HoldLimits, strict: bool) -> Self {
         Self {
             limits,
+            strict,
             ..Self::default()
         }
     }
@@ -97,91 +170,126 @@ impl Hold {
         self.undecided
     }
 
-    /// Takes the records out of a span whose cgroup (`cgroup_of`) is `open`: not decided. Whoever is decided since some of
-    /// its records wait has to be released before, or it would overtake them.
+    /// What becomes of records that have waited in vain.
+    fn late(&self) -> Fate {
+        match self.strict {
+            true => Fate::LeaveOut(Cause::Undecided),
+            false => Fate::Pass,
+        }
+    }
+
+    /// Takes the records out of a span that have to wait or are left out, as `fate` decides by what they say. Whoever is decided
+    /// since some of its records wait has to be released before, or it would overtake them.
     pub fn sift(
         &mut self,
         source: usize,
         span: &[u8],
         now: u64,
-        cgroup_of: impl Fn(&[u8]) -> Option<u64>,
-        mut open: impl FnMut(u64) -> bool,
+        identity_of: impl Fn(&[u8]) -> Identity,
+        mut fate: impl FnMut(&Identity) -> Fate,
     ) -> Sifted<'_> {
+        let late = self.late();
         let mut batch: Option<Batch> = None;
-        let mut left = 0;
+        let mut left_out = LeftOut::default();
+        let mut whole = true;
+        let mut records = 0;
         // Records come in runs of one cgroup.
         let mut last = None;
         for record in Span(span).iter() {
             let at = record.offset as usize;
             let end = at + HEADER + record.payload.len().next_multiple_of(8);
             let raw = span.get(at..end).unwrap_or_default();
-            let cgroup = cgroup_of(record.payload).filter(|_| !record.discarded);
-            let held = cgroup.filter(|cgroup| match last {
-                Some((of, open)) if of == *cgroup => open,
+            if record.discarded {
+                if !whole {
+                    self.kept.extend_from_slice(raw);
+                }
+                continue;
+            }
+            let identity = identity_of(record.payload);
+            let key = key(&identity);
+            let fate = match (key, last) {
+                (Some(key), Some((of, fate))) if of == key && key & NAMESPACE == 0 => fate,
                 _ => {
-                    let open = !self.given_up.contains(cgroup) && open(*cgroup);
-                    last = Some((*cgroup, open));
-                    open
+                    let mut fate = fate(&identity);
+                    if fate == Fate::Wait && key.is_none_or(|key| self.given_up.contains(&key)) {
+                        fate = late;
+                    }
+                    last = key.map(|key| (key, fate));
+                    fate
                 }
-            });
-            match (held, &mut batch) {
-                (None, None) => {}
-                (None, Some(_)) => self.kept.extend_from_slice(raw),
-                (Some(_), None) if self.bytes.saturating_add(span.len()) > self.limits.bytes => {
-                    return Sifted::Full;
-                }
-                (Some(cgroup), batch) => {
+            };
+            let room = self.limits.bytes.saturating_sub(self.bytes);
+            if fate == Fate::Wait && batch.is_none() && span.len() > room {
+                return Sifted::Full;
+            }
+            if fate != Fate::Pass && whole {
+                whole = false;
+                self.kept.clear();
+                let before = span.get(..at).unwrap_or_default();
+                self.kept.extend_from_slice(before);
+            }
+            match (fate, key) {
+                (Fate::Wait, Some(key)) => {
                     let batch = batch.get_or_insert_with(|| {
-                        self.kept.clear();
-                        self.kept
-                            .extend_from_slice(span.get(..at).unwrap_or_default());
                         let batch = self.spare.pop().unwrap_or_default();
                         Batch { source, ..batch }
                     });
                     batch.span.extend_from_slice(raw);
-                    batch.cgroups.push(cgroup);
+                    batch.keys.push(key);
                     self.bytes += raw.len();
-                    let waiting = self.waiting.entry(cgroup).or_insert(Waiting {
+                    let waiting = self.waiting.entry(key).or_insert(Waiting {
                         since: now,
+                        first: identity,
                         records: 0,
-                        released: false,
+                        fate: Fate::Wait,
                     });
                     waiting.records += 1;
                 }
+                (Fate::LeaveOut(cause), _) => left_out.count(cause),
+                (Fate::Pass | Fate::Wait, _) => {
+                    records += 1;
+                    if !whole {
+                        self.kept.extend_from_slice(raw);
+                    }
+                }
             }
-            left += u32::from(held.is_none() && !record.discarded);
         }
-        match batch {
-            None => Sifted::All,
-            Some(batch) => {
-                self.batches.push_back(batch);
-                Sifted::Some(&self.kept, left)
-            }
+        self.batches.extend(batch);
+        if whole {
+            return Sifted::All;
         }
+        Sifted::Some(Left {
+            span: &self.kept,
+            records,
+            left_out,
+        })
     }
 
-    /// Gives back, as spans with their source and number of records, what waits no more: whose cgroup is not `open`, and
-    /// who has waited long enough, or everything if that is to be so.
+    /// Gives back, as parts of spans with their source, what waits no more: who is decided, who has waited long enough, or
+    /// everything if that is to be so.
     pub fn release(
         &mut self,
         now: u64,
         everything: bool,
-        mut open: impl FnMut(u64) -> bool,
-        mut deliver: impl FnMut(usize, &[u8], u32),
+        mut fate: impl FnMut(&Identity) -> Fate,
+        mut deliver: impl FnMut(usize, Left<'_>),
     ) {
+        let late = self.late();
         let mut any = false;
-        for (cgroup, waiting) in &mut self.waiting {
-            let late = everything || now.saturating_sub(waiting.since) >= self.limits.time;
-            let decided = !open(*cgroup);
-            waiting.released = decided || late;
-            any |= waiting.released;
-            if late && !decided {
-                self.undecided += waiting.records;
+        for (key, waiting) in &mut self.waiting {
+            waiting.fate = fate(&waiting.first);
+            let over = everything || now.saturating_sub(waiting.since) >= self.limits.time;
+            if waiting.fate == Fate::Wait && over {
+                waiting.fate = late;
+                if !self.strict {
+                    self.undecided += waiting.records;
+                }
                 if self.given_up.len() >= MOST_GIVEN_UP {
                     self.given_up.clear();
                 }
-                self.given_up.insert(*cgroup);
+                self.given_up.insert(*key);
             }
+            any |= waiting.fate != Fate::Wait;
         }
         if !any {
             return;
@@ -191,51 +299,62 @@ impl Hold {
                 break;
             };
             let source = batch.source;
-            let records = self.take(&mut batch);
-            if batch.cgroups.is_empty() {
+            let before = batch.span.len();
+            let (records, left_out) = self.take(&mut batch);
+            self.bytes = self.bytes.saturating_sub(before - batch.span.len());
+            if batch.keys.is_empty() {
                 self.spare.push(batch);
             } else {
                 self.batches.push_back(batch);
             }
-            if records > 0 {
-                self.bytes = self.bytes.saturating_sub(self.out.len());
-                deliver(source, &self.out, records);
+            if records > 0 || left_out.any() {
+                let left = Left {
+                    span: &self.out,
+                    records,
+                    left_out,
+                };
+                deliver(source, left);
             }
         }
-        self.waiting.retain(|_, waiting| !waiting.released);
+        self.waiting.retain(|_, waiting| waiting.fate == Fate::Wait);
         // What a storm needed is not kept for ever.
         self.spare.truncate(MOST_SPARE);
     }
 
-    /// Moves the records of a batch that are released to `out`; gives their number.
-    fn take(&mut self, batch: &mut Batch) -> u32 {
+    /// Takes the records that do not wait any more out of a batch: to `out`, or they are left out.
+    fn take(&mut self, batch: &mut Batch) -> (u32, LeftOut) {
         self.out.clear();
+        let mut left_out = LeftOut::default();
         let waiting = &self.waiting;
-        let released = |cgroup: &u64| waiting.get(cgroup).is_none_or(|w| w.released);
-        if !batch.cgroups.iter().any(released) {
-            return 0;
+        let fate_of = |key: &u64| waiting.get(key).map_or(Fate::Pass, |w| w.fate);
+        if batch.keys.iter().all(|key| fate_of(key) == Fate::Wait) {
+            return (0, left_out);
         }
         let mut records = 0;
         let (mut at, mut stays) = (0, 0);
         let (span, out) = (&mut batch.span, &mut self.out);
-        batch.cgroups.retain(|cgroup| {
+        batch.keys.retain(|key| {
             let record = Span(span.get(at..).unwrap_or_default()).iter().next();
             // Each was walked over when it came.
             let length = record.map_or(0, |r| HEADER + r.payload.len().next_multiple_of(8));
             let end = at + length;
-            let goes = released(cgroup);
-            if goes {
-                out.extend_from_slice(span.get(at..end).unwrap_or_default());
-                records += 1;
-            } else {
-                span.copy_within(at..end, stays);
-                stays += length;
+            let fate = fate_of(key);
+            match fate {
+                Fate::Pass => {
+                    out.extend_from_slice(span.get(at..end).unwrap_or_default());
+                    records += 1;
+                }
+                Fate::Wait => {
+                    span.copy_within(at..end, stays);
+                    stays += length;
+                }
+                Fate::LeaveOut(cause) => left_out.count(cause),
             }
             at = end;
-            !goes
+            fate == Fate::Wait
         });
         span.truncate(stays);
-        records
+        (records, left_out)
     }
 }
 
@@ -253,9 +372,12 @@ mod tests {
         bytes
     }
 
-    fn cgroup_of(payload: &[u8]) -> Option<u64> {
-        let bytes = payload.get(..8)?.try_into().ok()?;
-        Some(u64::from_le_bytes(bytes))
+    fn identity_of(payload: &[u8]) -> Identity {
+        let cgroup = payload.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
+        Identity {
+            cgroup,
+            ..Identity::default()
+        }
     }
 
     fn numbers(span: &[u8]) -> Vec<u64> {
@@ -266,32 +388,51 @@ mod tests {
     struct Bench {
         hold: Hold,
         open: HashSet<u64>,
+        unselected: HashSet<u64>,
         delivered: Vec<(usize, Vec<u64>)>,
+        left_out: LeftOut,
+    }
+
+    fn fate(open: &HashSet<u64>, unselected: &HashSet<u64>) -> impl Fn(&Identity) -> Fate {
+        move |identity| match identity.cgroup {
+            c if open.contains(&c) => Fate::Wait,
+            c if unselected.contains(&c) => Fate::LeaveOut(Cause::Unselected),
+            _ => Fate::Pass,
+        }
     }
 
     impl Bench {
         fn new(open: &[u64]) -> Self {
+            Self::strict(open, false)
+        }
+
+        fn strict(open: &[u64], strict: bool) -> Self {
+            let limits = HoldLimits {
+                time: 100,
+                bytes: 1000,
+            };
             Self {
-                hold: Hold::new(HoldLimits {
-                    time: 100,
-                    bytes: 1000,
-                }),
+                hold: Hold::new(limits, strict),
                 open: open.iter().copied().collect(),
+                unselected: HashSet::new(),
                 delivered: Vec::new(),
+                left_out: LeftOut::default(),
             }
         }
 
         fn deliver(&mut self, source: usize, records: &[(u64, u64)], now: u64) -> bool {
             self.release(now, false);
             let span = spans(records);
-            let (open, hold) = (&self.open, &mut self.hold);
-            match hold.sift(source, &span, now, cgroup_of, |c| open.contains(&c)) {
+            let fate = fate(&self.open, &self.unselected);
+            match self.hold.sift(source, &span, now, identity_of, fate) {
                 Sifted::All => self.delivered.push((source, numbers(&span))),
-                Sifted::Some(kept, n) => {
-                    assert_eq!(numbers(kept).len(), n as usize);
-                    if n > 0 {
-                        self.delivered.push((source, numbers(kept)));
+                Sifted::Some(left) => {
+                    assert_eq!(numbers(left.span).len(), left.records as usize);
+                    if left.records > 0 {
+                        self.delivered.push((source, numbers(left.span)));
                     }
+                    self.left_out.unselected += left.left_out.unselected;
+                    self.left_out.undecided += left.left_out.undecided;
                 }
                 Sifted::Full => return false,
             }
@@ -299,17 +440,85 @@ mod tests {
         }
 
         fn release(&mut self, now: u64, everything: bool) {
-            let (open, out) = (&self.open, &mut self.delivered);
-            self.hold.release(
-                now,
-                everything,
-                |c| open.contains(&c),
-                |source, span, n| {
-                    assert_eq!(Span(span).check().unwrap().records, u64::from(n));
-                    out.push((source, numbers(span)));
-                },
-            );
+            let (out, left_out) = (&mut self.delivered, &mut self.left_out);
+            let fate = fate(&self.open, &self.unselected);
+            self.hold.release(now, everything, fate, |source, left| {
+                let n = u64::from(left.records);
+                assert_eq!(Span(left.span).check().unwrap().records, n);
+                if n > 0 {
+                    out.push((source, numbers(left.span)));
+                }
+                left_out.unselected += left.left_out.unselected;
+                left_out.undecided += left.left_out.undecided;
+            });
         }
+    }
+
+    #[test]
+    fn who_is_selected_is_delivered_and_all_others_are_counted() {
+        let mut bench = Bench::strict(&[7, 8, 9], true);
+        bench.unselected.insert(2);
+        bench.deliver(
+            0,
+            &[(1, 1), (2, 2), (7, 3), (8, 4), (2, 5), (1, 6), (9, 7)],
+            0,
+        );
+        assert_eq!(bench.delivered, [(0, vec![1, 6])]);
+        assert_eq!(
+            (bench.left_out.unselected, bench.left_out.undecided),
+            (2, 0)
+        );
+        // One is selected, one is not, one is not known in time.
+        bench.open.remove(&7);
+        bench.open.remove(&8);
+        bench.unselected.insert(8);
+        bench.deliver(1, &[(7, 8), (8, 9), (9, 10)], 50);
+        assert_eq!(bench.delivered[1..], [(0, vec![3]), (1, vec![8])]);
+        assert_eq!(
+            (bench.left_out.unselected, bench.left_out.undecided),
+            (4, 0)
+        );
+        bench.release(100, false);
+        assert_eq!(
+            (bench.left_out.unselected, bench.left_out.undecided),
+            (4, 2)
+        );
+        assert!(bench.hold.is_empty() && bench.hold.bytes == 0 && bench.hold.undecided() == 0);
+        // It does not wait again, but it may be known later.
+        bench.deliver(0, &[(9, 11)], 101);
+        assert_eq!(bench.left_out.undecided, 3);
+        bench.open.remove(&9);
+        bench.deliver(0, &[(9, 12)], 102);
+        assert_eq!(bench.delivered.last(), Some(&(0, vec![12])));
+    }
+
+    #[test]
+    fn a_mount_namespace_waits_where_the_cgroup_says_nothing() {
+        let mut hold = Hold::new(HoldLimits::default(), true);
+        let of = |payload: &[u8]| Identity {
+            cgroup: ROOT,
+            mount_namespace: identity_of(payload).cgroup,
+            time: Some(5),
+        };
+        let span = spans(&[(7, 1), (8, 2)]);
+        let waits = |identity: &Identity| match identity.mount_namespace {
+            7 => Fate::Wait,
+            _ => Fate::Pass,
+        };
+        match hold.sift(0, &span, 0, of, waits) {
+            Sifted::Some(left) => assert_eq!(numbers(left.span), [2]),
+            other => panic!("{other:?}"),
+        }
+        let mut asked = None;
+        let decided = |identity: &Identity| {
+            asked = Some(*identity);
+            Fate::Pass
+        };
+        let mut released = Vec::new();
+        hold.release(1, false, decided, |_, left| released = numbers(left.span));
+        assert_eq!(released, [1]);
+        let asked = asked.unwrap();
+        assert_eq!((asked.mount_namespace, asked.time), (7, Some(5)));
     }
 
     #[test]
@@ -384,15 +593,16 @@ mod tests {
         let mut span = spans(&[(7, 1), (7, 2), (1, 3)]);
         // The second is discarded.
         span[24 + 3] |= (span::DISCARD >> 24) as u8;
-        match bench.hold.sift(0, &span, 0, cgroup_of, |c| c == 7) {
-            Sifted::Some(kept, 1) => assert_eq!(numbers(kept), [2, 3]),
+        let fate = fate(&bench.open, &bench.unselected);
+        match bench.hold.sift(0, &span, 0, identity_of, fate) {
+            Sifted::Some(left) if left.records == 1 => assert_eq!(numbers(left.span), [2, 3]),
             other => panic!("{other:?}"),
         }
         // One without the field is let through.
         let mut short = Vec::new();
         span::push(&mut short, &[b"abc"]).unwrap();
         assert_eq!(
-            bench.hold.sift(0, &short, 0, cgroup_of, |_| true),
+            bench.hold.sift(0, &short, 0, identity_of, |_| Fate::Wait),
             Sifted::All
         );
     }

@@ -5,6 +5,15 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// Why a record was excluded: `--filter`.
+pub(crate) const FILTER: &str = "filter";
+/// Its owner is none of those that the user asked for.
+pub(crate) const UNSELECTED: &str = "selection";
+/// Its container had written as many in that second as `--max-rate` allows.
+pub(crate) const RATE: &str = "rate";
+/// Why a record was excluded that might have been wanted: it was not known in time whose it is.
+pub(crate) const UNDECIDED: &str = "undecided";
+
 /// What became of every record that the programs of one source tried to hand over.
 ///
 /// `attempted = not_reserved + discarded_by_program + accepted + dropped_by_guest + malformed + lost_to_trap
@@ -28,7 +37,8 @@ pub struct RecordLedger {
     pub lost_to_trap: u64,
     /// In a span whose call ran out of its time.
     pub lost_to_deadline: u64,
-    /// Decided against before the guest, by cause.
+    /// Decided against before the guest, by cause: `filter` (`--filter`), `selection` (not of the containers that the user
+    /// asked for), `undecided` (it was not known in time whether they are), `rate` (`--max-rate`).
     pub excluded_before_guest: BTreeMap<String, u64>,
     /// Still in the ring when the run ended.
     pub undecided_at_exit: u64,
@@ -61,13 +71,22 @@ impl RecordLedger {
             + undecided_at_exit
     }
 
-    /// Records that somebody wanted and nobody saw.
+    /// Records that somebody wanted and nobody saw, or may have wanted.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.not_reserved.unwrap_or(0)
             + self.lost_to_trap
             + self.lost_to_deadline
+            + self.excluded_before_guest.get(UNDECIDED).unwrap_or(&0)
             + self.undecided_at_exit
+    }
+
+    /// Counts records that were decided against before the guest.
+    pub(crate) fn exclude(&mut self, cause: &str, records: u64) {
+        match self.excluded_before_guest.get_mut(cause) {
+            Some(count) => *count += records,
+            None => drop(self.excluded_before_guest.insert(cause.to_owned(), records)),
+        }
     }
 }
 
@@ -187,6 +206,10 @@ pub struct Summary {
     /// Records that were handed over before it was known whose they are: their owner was not found out in time.
     #[serde(skip_serializing_if = "is_none")]
     pub owner_undecided: u64,
+    /// Events that programs which sum up in the kernel did not count, because it was not decided yet whether their container
+    /// was asked for.
+    #[serde(skip_serializing_if = "is_none")]
+    pub uncounted: u64,
     /// Of a replay: the guest's questions to which the recording has no answer, by what was asked.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unanswered: BTreeMap<String, u64>,
@@ -284,7 +307,8 @@ impl fmt::Display for Summary {
             part(&mut parts, "LOST to a trap", l.lost_to_trap);
             part(&mut parts, "LOST to a deadline", l.lost_to_deadline);
             for (cause, n) in &l.excluded_before_guest {
-                part(&mut parts, &format!("excluded: {cause}"), *n);
+                let lost = if cause == UNDECIDED { "LOST, " } else { "" };
+                part(&mut parts, &format!("{lost}excluded: {cause}"), *n);
             }
             part(&mut parts, "undecided at exit", l.undecided_at_exit);
             let attempted = match l.attempted {
@@ -358,6 +382,13 @@ impl fmt::Display for Summary {
                 f,
                 "{} records were shown before it was known whose they are",
                 self.owner_undecided
+            )?;
+        }
+        if self.uncounted > 0 {
+            writeln!(
+                f,
+                "{} events were not counted in the kernel: it was not known yet whether their container was asked for",
+                self.uncounted
             )?;
         }
         for (question, n) in &self.unanswered {

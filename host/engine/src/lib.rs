@@ -22,6 +22,7 @@ pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod run;
+pub mod selection;
 mod sink;
 pub mod stop;
 pub mod testing;

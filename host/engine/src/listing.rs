@@ -7,10 +7,11 @@ use crate::join::{describe, listed};
 use crate::options::{OutputOptions, RunError};
 use crate::owners::{LiveOwners, Owners as _};
 use crate::plan::{PlannedTable, plan_alone};
+use crate::selection::Selectors;
 use crate::sink::filtered;
 use crate::stop::Stop;
 use arrow_array::{ArrayRef, BinaryArray};
-use ig_containers::{Directory, Field, Handle, Kind as OwnerKind, Owner};
+use ig_containers::{Directory, Field, Handle, Kind as OwnerKind, Owner, Verdict};
 use ig_kernel::{clock, host};
 use ig_table::frames::{FrameLimits, Frames, Mode};
 use ig_table::kinds::words::Words;
@@ -49,8 +50,8 @@ pub struct ListOptions {
     pub containers: ContainerOptions,
     /// Go on, and tell what comes, goes and changes.
     pub watch: bool,
-    /// Only containers that have exactly these values.
-    pub only: Vec<(Field, String)>,
+    /// Which containers.
+    pub selectors: Selectors,
     /// Where rows go.
     pub output: OutputOptions,
     /// Ends it from outside.
@@ -69,7 +70,7 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
     let ListOptions {
         containers,
         watch,
-        only,
+        selectors,
         output,
         stop,
         say,
@@ -97,6 +98,7 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
     let containers = Containers::start(
         containers,
         watch && host::check(host::Needs::default()).is_empty(),
+        None,
         &say,
     )
     .map_err(RunError::Host)?;
@@ -104,7 +106,7 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
         say("a container runtime does not answer; what only it knows is missing");
     }
     let mut listing = Listing {
-        list: List::new(containers.directory(), only),
+        list: List::new(containers.directory(), selectors),
         plan,
         watch,
         redactor: redactor.unwrap_or_default(),
@@ -210,15 +212,22 @@ impl Event {
 /// The containers that were told.
 struct List {
     owners: LiveOwners,
-    only: Vec<(Field, String)>,
-    told: BTreeMap<u32, Arc<Owner>>,
+    selectors: Selectors,
+    told: BTreeMap<u32, Told>,
+}
+
+/// A container that is there.
+struct Told {
+    owner: Arc<Owner>,
+    /// It was asked for when it was last looked at.
+    shown: bool,
 }
 
 impl List {
-    fn new(directory: &Arc<Directory>, only: Vec<(Field, String)>) -> Self {
+    fn new(directory: &Arc<Directory>, selectors: Selectors) -> Self {
         Self {
             owners: LiveOwners::new(directory.reader(), true, true),
-            only,
+            selectors,
             told: BTreeMap::new(),
         }
     }
@@ -230,36 +239,44 @@ impl List {
         if !self.owners.changes(&mut added, &mut removed) && !first {
             return events;
         }
-        let coming = if first { Event::Existing } else { Event::Added };
-        for (number, told) in &mut self.told {
-            let now = Handle::new(*number).and_then(|handle| self.owners.owner(handle));
-            if let Some(now) = now.filter(|now| !Arc::ptr_eq(now, told)) {
-                let changed = **now != **told;
-                *told = Arc::clone(now);
-                if changed {
-                    events.push((Event::Changed, *number));
+        let Self {
+            owners,
+            selectors,
+            told,
+        } = self;
+        let wanted = |owner: &Owner| selectors.decide(owner) == Verdict::Yes;
+        for (number, told) in told.iter_mut() {
+            let now = Handle::new(*number).and_then(|handle| owners.owner(handle));
+            if let Some(now) = now.filter(|now| !Arc::ptr_eq(now, &told.owner)) {
+                let changed = **now != *told.owner;
+                told.owner = Arc::clone(now);
+                let shown = std::mem::replace(&mut told.shown, wanted(now));
+                match (shown, told.shown) {
+                    (true, true) if changed => events.push((Event::Changed, *number)),
+                    // It was renamed, or more is known.
+                    (false, true) => events.push((Event::Added, *number)),
+                    (true, false) => events.push((Event::Removed, *number)),
+                    _ => {}
                 }
             }
         }
+        let coming = if first { Event::Existing } else { Event::Added };
         for number in added {
-            let owner = Handle::new(number).and_then(|handle| self.owners.owner(handle));
+            let owner = Handle::new(number).and_then(|handle| owners.owner(handle));
             if let Some(owner) = owner
                 && owner.kind == OwnerKind::Container
             {
-                self.told.insert(number, Arc::clone(owner));
-                events.push((coming, number));
+                let shown = wanted(owner);
+                let owner = Arc::clone(owner);
+                told.insert(number, Told { owner, shown });
+                events.extend(shown.then_some((coming, number)));
             }
         }
         for number in removed {
-            if self.told.remove(&number).is_some() {
+            if told.remove(&number).is_some_and(|told| told.shown) {
                 events.push((Event::Removed, number));
             }
         }
-        let Self { owners, only, .. } = self;
-        events.retain(|(_, number)| {
-            only.iter()
-                .all(|(field, value)| owners.field(*number, *field).as_deref() == Some(value))
-        });
         events
     }
 }

@@ -4,6 +4,7 @@ use crate::command::{CommandError, CommandSpec};
 use crate::containers::ContainerOptions;
 use crate::guest::Say;
 use crate::record::RecordOptions;
+use crate::selection::Selectors;
 use crate::stop::Stop;
 use ig_bundle::Bundle;
 use ig_kernel::host::Missing;
@@ -117,6 +118,10 @@ pub struct RunOptions {
     pub params: Vec<(String, String)>,
     /// What to trace.
     pub target: Target,
+    /// Whose records.
+    pub selectors: Selectors,
+    /// Records a second of each container, at most; counted in the kernel.
+    pub max_rate: Option<u64>,
     /// A command to start, trace and end with.
     pub command: Option<CommandSpec>,
     /// Ends the run after this time.

@@ -9,7 +9,7 @@ use self::watched::Watched;
 use crate::early::{Early, Left};
 use crate::guest::{Emitted, GuestHost, Say, Staged};
 use crate::join::{Join, Origin};
-use crate::ledger::{GuestSummary, RecordLedger, RowLedger};
+use crate::ledger::{FILTER, GuestSummary, RecordLedger, RowLedger};
 use crate::owners::SharedOwners;
 use crate::plan::PlannedTable;
 use crate::record::Tap;
@@ -223,7 +223,7 @@ impl Pipeline {
             Some(sink) => match early.narrow(&sink.plan, span, now.wall_offset) {
                 Ok(Left::All) => (span, records),
                 Ok(Left::Some(kept, left)) => {
-                    self.exclude(source, records.saturating_sub(left));
+                    self.exclude(source, FILTER, records.saturating_sub(left));
                     if left == 0 {
                         return Ok(());
                     }
@@ -291,14 +291,10 @@ impl Pipeline {
         }
     }
 
-    /// Counts records that the filter kept from the guest.
-    fn exclude(&mut self, source: usize, records: u32) {
-        if let Some(ledger) = self.records.get_mut(source) {
-            let excluded = &mut ledger.excluded_before_guest;
-            match excluded.get_mut("filter") {
-                Some(count) => *count += u64::from(records),
-                None => drop(excluded.insert("filter".to_owned(), u64::from(records))),
-            }
+    /// Counts records that were kept from the guest.
+    fn exclude(&mut self, source: usize, cause: &str, records: u32) {
+        if let Some(ledger) = self.records.get_mut(source).filter(|_| records > 0) {
+            ledger.exclude(cause, u64::from(records));
         }
     }
 

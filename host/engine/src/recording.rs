@@ -1,6 +1,6 @@
 //! Recordings as the engine makes and takes them: what their header and footer say of a run.
 
-use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, RecordingSummary, Summary};
+use crate::ledger::{FILTER, LeftOut, ProgramRuns, RecordLedger, RecordingSummary, Summary};
 use crate::options::{GuestLimits, RunError};
 use crate::pipeline::Now;
 use crate::plan::{Plan, PlannedTable};
@@ -120,6 +120,7 @@ pub(crate) fn footer(summary: &Summary, left: &BTreeMap<String, u64>) -> Footer 
             attempted: ledger.attempted,
             not_reserved: ledger.not_reserved,
             undecided: left.get(name).copied().unwrap_or(0),
+            excluded: excluded(ledger),
         };
         (name.clone(), counts)
     });
@@ -141,6 +142,13 @@ pub(crate) fn footer(summary: &Summary, left: &BTreeMap<String, u64>) -> Footer 
     }
 }
 
+/// What was left out before it was recorded: not by `--filter`, which a replay has of its own.
+fn excluded(ledger: &RecordLedger) -> BTreeMap<String, u64> {
+    let excluded = ledger.excluded_before_guest.iter();
+    let before = excluded.filter(|(cause, _)| *cause != FILTER);
+    before.map(|(cause, n)| (cause.clone(), *n)).collect()
+}
+
 /// What the kernel counted then, for a replay's summary.
 pub(crate) fn recount(footer: &Footer, summary: &mut Summary) {
     summary.duration_ns = footer.duration_ns;
@@ -149,15 +157,19 @@ pub(crate) fn recount(footer: &Footer, summary: &mut Summary) {
             attempted,
             not_reserved,
             undecided,
+            excluded,
         } = match footer.sources.get(name) {
-            Some(counts) => *counts,
+            Some(counts) => counts.clone(),
             // A source that the gadget did not have then.
             None => SourceCounts {
                 attempted: Some(0),
                 not_reserved: Some(0),
-                undecided: 0,
+                ..SourceCounts::default()
             },
         };
+        for (cause, records) in &excluded {
+            ledger.exclude(cause, *records);
+        }
         let RecordLedger {
             attempted: all,
             not_reserved: without_room,

@@ -11,8 +11,10 @@ use crate::ledger::Summary;
 use crate::options::{GuestLimits, OutputOptions, RunError, RunOptions};
 use crate::pipeline::Now;
 use crate::record::RecordOptions;
+use crate::selection::Selection;
 use crate::stop::Reason;
 use ig_kernel::clock;
+use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
@@ -51,6 +53,8 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
         bundle,
         params,
         target,
+        selectors,
+        max_rate,
         command,
         timeout,
         ring_size,
@@ -86,6 +90,8 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     };
     let mut planned = Planned::new(&bundle, &object, options, &once)?;
     once.check_host()?;
+    let selection = Selection::new(Arc::new(selectors), max_rate)?;
+    planned.select(&selection)?;
     planned.record(&once)?;
     // First of all: its mark in the kernel must precede its first instruction.
     let held = command
@@ -94,13 +100,13 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
 
     // None waits for another: the guest's machine code, the kernel's verifier, a look at whose the machine's cgroups are.
     let (containers, made) = std::thread::scope(|scope| {
-        let containers = planned
-            .asks_whose()
-            .then(|| scope.spawn(|| once.find_owners(containers)));
+        let asks = planned.asks_whose() || selection.asks_whose();
+        let containers = asks.then(|| scope.spawn(|| once.find_owners(containers, &selection)));
         let made = planned.make(&once);
-        let containers = containers.map(ScopedJoinHandle::join);
-        (containers.and_then(Result::ok).flatten(), made)
+        let containers = containers.and_then(|thread| ScopedJoinHandle::join(thread).ok());
+        (containers.transpose(), made)
     });
+    let containers = containers?.flatten();
     let follow = held.as_ref().map(Held::pid).or(once.target.pid);
     let mut ready = planned.join(made?, &once, containers.as_ref(), follow)?;
     ready.attach(&once)?;

@@ -4,7 +4,9 @@ use crate::guest::Say;
 use ig_containers::{Event, Maker, Options, Service};
 use ig_kernel::Stopper;
 use ig_kernel::Wake;
-use ig_kernel::cgroups::{self, CgroupEvent, CgroupWatcher, Hierarchy, Settled, WatchOptions};
+use ig_kernel::cgroups::{
+    self, CgroupEvent, CgroupFilter, CgroupWatcher, Hierarchy, Settled, WatchOptions,
+};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -23,22 +25,28 @@ struct Kernel {
 
 impl Watch {
     /// Listens to the kernel first and looks at what is there after, so that no cgroup is missed. Without the rights for the
-    /// first it is only looked, again and again; `say` is told.
+    /// first it is only looked, again and again; `say` is told. New cgroups are pending in `filter` at once.
     ///
     /// # Errors
-    /// There are no cgroups, or no thread can be started.
-    pub fn start(mut options: Options, say: &Say) -> Result<Self, String> {
+    /// There are no cgroups, no thread can be started, or the filter can't be kept up to date.
+    pub fn start(
+        mut options: Options,
+        filter: Option<&CgroupFilter>,
+        say: &Say,
+    ) -> Result<Self, String> {
         let watcher = Hierarchy::of_machine(&options.host_root.join("proc"))
             .map_err(|e| e.to_string())
             .and_then(|hierarchy| {
                 let options = WatchOptions {
                     hierarchy,
+                    filter: filter.cloned(),
                     ..WatchOptions::default()
                 };
                 CgroupWatcher::start(&options).map_err(|e| e.to_string())
             });
         let watcher = match watcher {
             Ok(watcher) => Some(watcher),
+            Err(problem) if filter.is_some() => return Err(problem),
             Err(problem) => {
                 say(&format!(
                     "{problem}: containers are looked for once a second, and short ones are missed"
@@ -49,7 +57,7 @@ impl Watch {
         options.watched = watcher.is_some();
         let service = Arc::new(Service::start(options).map_err(|e| e.to_string())?);
         let kernel = watcher
-            .map(|watcher| Kernel::start(watcher, Arc::clone(&service)))
+            .map(|watcher| Kernel::start(watcher, Arc::clone(&service), say.clone()))
             .transpose()?;
         Ok(Self { service, kernel })
     }
@@ -81,13 +89,16 @@ impl Watch {
 }
 
 impl Kernel {
-    fn start(mut watcher: CgroupWatcher, service: Arc<Service>) -> Result<Self, String> {
+    fn start(mut watcher: CgroupWatcher, service: Arc<Service>, say: Say) -> Result<Self, String> {
         let (stopper, settled) = (watcher.stopper(), watcher.settled());
         let thread = std::thread::Builder::new()
             .name("ig-cgroups".to_owned())
             .spawn(move || {
                 // Damaged memory, or a wait that fails: nothing comes any more, and the service looks by itself.
-                if hear(&mut watcher, &service).is_err() {
+                if let Err(problem) = hear(&mut watcher, &service, &say) {
+                    say(&format!(
+                        "{problem}: containers are looked for once a second from now on"
+                    ));
                     service.unwatched();
                 }
             })
@@ -109,9 +120,19 @@ impl Drop for Kernel {
     }
 }
 
-fn hear(watcher: &mut CgroupWatcher, service: &Service) -> Result<(), cgroups::WatchError> {
+fn hear(
+    watcher: &mut CgroupWatcher,
+    service: &Service,
+    say: &Say,
+) -> Result<(), cgroups::WatchError> {
+    let mut missed = false;
     loop {
         watcher.drain(|event| service.tell(told(&event)))?;
+        if watcher.unmarked() > 0 && !std::mem::replace(&mut missed, true) {
+            say(
+                "more cgroups are new than can be selected from at once: the first records of some may be missing",
+            );
+        }
         if watcher.wait(None)? == Wake::Stop {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::options::{Fields, Place, SinkOptions};
+use crate::selection::Selector;
 use ig_containers::{Decision, Facts, Runtime};
 use ig_table::columns::TerminalOptions;
 use ig_table::output::Format;
@@ -55,6 +56,10 @@ fn directory() -> Arc<Directory> {
     directory
 }
 
+fn selected(selector: Selector, value: &str) -> Selectors {
+    Selectors::parse([(selector, value)]).unwrap()
+}
+
 fn options(screen: &Screen, format: Format, directory: &Arc<Directory>) -> ListOptions {
     ListOptions {
         containers: ContainerOptions {
@@ -62,7 +67,7 @@ fn options(screen: &Screen, format: Format, directory: &Arc<Directory>) -> ListO
             ..ContainerOptions::default()
         },
         watch: false,
-        only: Vec::new(),
+        selectors: Selectors::default(),
         output: OutputOptions {
             main: SinkOptions {
                 name: format.as_str().to_owned(),
@@ -107,7 +112,7 @@ fn containers_are_rows_that_can_be_chosen_sorted_and_cut() {
     assert_eq!(first.unwrap(), db);
     let filtered = shown(&|o| o.output.filter = Some("container == web".to_owned()));
     assert_eq!(filtered.unwrap(), web);
-    let only = shown(&|o| o.only = vec![(Field::ContainerId, "aaa".to_owned())]);
+    let only = shown(&|o| o.selectors = selected(Selector::ContainerId, "aa?"));
     assert_eq!(only.unwrap(), db);
     let wrong = shown(&|o| o.output.fields = Fields::Named("contaner".to_owned()));
     let wrong = wrong.unwrap_err().to_string();
@@ -131,7 +136,7 @@ docker     d\\x1b[2Jb\\n      -                        aaa          -
 #[test]
 fn what_comes_changes_and_goes_is_told_once() {
     let directory = directory();
-    let mut list = List::new(&directory, Vec::new());
+    let mut list = List::new(&directory, Selectors::default());
     let mut look = |first| -> Vec<(&str, String)> {
         let events = list.look(first);
         let mut named = Vec::new();
@@ -171,7 +176,7 @@ fn a_watch_goes_on_until_it_is_ended() {
     let mut options = options(&screen, Format::Csv, &directory);
     options.watch = true;
     options.output.fields = Fields::Named("event,container".to_owned());
-    options.only = vec![(Field::Runtime, "docker".to_owned())];
+    options.selectors = selected(Selector::Runtime, "docker");
     let stop = options.stop.clone();
     let listing = std::thread::spawn(move || list(options).map_err(|e| e.to_string()));
     let seen = |what: &str| {

@@ -259,7 +259,7 @@ fn footer() -> Footer {
     let counts = SourceCounts {
         attempted: Some(19),
         not_reserved: Some(0),
-        undecided: 0,
+        ..SourceCounts::default()
     };
     Footer {
         ended_by: "command".to_owned(),
@@ -269,7 +269,7 @@ fn footer() -> Footer {
                 "cases".to_owned(),
                 SourceCounts {
                     attempted: Some(0),
-                    ..counts
+                    ..counts.clone()
                 },
             ),
             ("owned".to_owned(), counts),

@@ -1,11 +1,13 @@
-//! Records of cgroups that nobody knows yet are kept back while their owner is found out.
+//! Records of cgroups that nobody knows yet are kept back while their owner is found out, and those that the user did not
+//! ask for are left out.
 
 use super::{Now, Pipeline, TooManyTraps};
-use crate::hold::{Hold, HoldLimits, Sifted};
-use crate::identity::RecordIdentity;
-use ig_containers::{Found, Reader};
+use crate::hold::{Cause, Fate, Hold, HoldLimits, Left, Sifted};
+use crate::identity::{Identity, ROOT, RecordIdentity};
+use crate::ledger::{UNDECIDED, UNSELECTED};
+use ig_containers::{Found, Owner, Reader, Selected, Selectors, Verdict};
 
-/// Knows which records have to wait, and keeps them.
+/// Knows which records have to wait, and keeps them; and which are left out.
 pub(crate) struct Undecided {
     hold: Hold,
     reader: Reader,
@@ -13,19 +15,41 @@ pub(crate) struct Undecided {
     settled: Box<dyn Fn() -> bool + Send>,
     /// By source: where its records say whose they are.
     identities: Vec<Option<RecordIdentity>>,
+    rule: Rule,
+}
+
+/// What decides about a record.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    /// Only those that the reader has selected.
+    selects: bool,
+    /// Records name cgroups of the directory; else their mount namespace alone tells whose they are.
+    by_cgroup: bool,
+    /// What is nobody's in particular is selected, too.
+    host: bool,
 }
 
 impl Undecided {
+    /// `reader` has the verdicts of `selectors`. `by_cgroup`: the cgroups of records are those of
+    /// the reader.
     pub fn new(
         reader: Reader,
         settled: impl Fn() -> bool + Send + 'static,
         identities: Vec<Option<RecordIdentity>>,
+        selectors: &Selectors,
+        by_cgroup: bool,
     ) -> Self {
+        let rule = Rule {
+            selects: !selectors.is_empty(),
+            by_cgroup,
+            host: selectors.decide(&Owner::default()) == Verdict::Yes,
+        };
         Self {
-            hold: Hold::new(HoldLimits::default()),
+            hold: Hold::new(HoldLimits::default(), rule.selects),
             reader,
             settled: Box::new(settled),
             identities,
+            rule,
         }
     }
 
@@ -50,30 +74,56 @@ impl Undecided {
         now: Now,
         pipeline: &mut Pipeline,
     ) -> Result<(), TooManyTraps> {
-        let Self { hold, reader, .. } = self;
+        let Self {
+            hold, reader, rule, ..
+        } = self;
         let mut result = Ok(());
-        hold.release(
-            now.boot,
-            everything,
-            |cgroup| is_open(reader, cgroup, quiet),
-            |source, span, records| {
-                let delivered = pipeline.deliver_now(source, span, records, 0, now);
-                if delivered.is_err() {
-                    result = delivered;
-                }
-            },
-        );
+        let fate = |identity: &Identity| fate(reader, *rule, identity, quiet, now);
+        hold.release(now.boot, everything, fate, |source, left| {
+            let delivered = pipeline.deliver_left(source, &left, 0, now);
+            if delivered.is_err() {
+                result = delivered;
+            }
+        });
         result
     }
 }
 
-/// Whether it is still being found out whose a cgroup is.
-fn is_open(reader: &Reader, cgroup: u64, quiet: bool) -> bool {
-    match reader.by_cgroup(cgroup) {
-        Found::Owner(_) => false,
-        Found::Pending => true,
-        // News of it may be on the way; when all is handled, nobody ever heard of it.
-        Found::Unknown => !quiet,
+/// What becomes of a record, by what it says of whose it is. `quiet`: nobody will hear of a cgroup that is not known now.
+fn fate(reader: &Reader, rule: Rule, identity: &Identity, quiet: bool, now: Now) -> Fate {
+    if !rule.selects {
+        return match reader.by_cgroup(identity.cgroup) {
+            _ if identity.cgroup == 0 => Fate::Pass,
+            Found::Owner(_) => Fate::Pass,
+            Found::Pending => Fate::Wait,
+            // News of it may be on the way; when all is handled, nobody ever heard of it.
+            Found::Unknown if quiet => Fate::Pass,
+            Found::Unknown => Fate::Wait,
+        };
+    }
+    let host = match rule.host {
+        true => Fate::Pass,
+        false => Fate::LeaveOut(Cause::Unselected),
+    };
+    // As the join has it.
+    let selected = match (identity.cgroup, identity.mount_namespace) {
+        (cgroup, _) if cgroup > ROOT && rule.by_cgroup => reader.selected(cgroup),
+        (_, 0) => return host,
+        (_, namespace) => {
+            let at = identity.time.unwrap_or(now.boot);
+            match reader.selected_by_mount_namespace(namespace, at) {
+                // A container's may just come to be known.
+                Selected::Unknown if !rule.by_cgroup && !quiet => Selected::Unknown,
+                Selected::Unknown => return host,
+                selected => selected,
+            }
+        }
+    };
+    match selected {
+        Selected::Yes(_) => Fate::Pass,
+        Selected::No(_) => Fate::LeaveOut(Cause::Unselected),
+        Selected::Unknown if quiet => Fate::LeaveOut(Cause::Undecided),
+        Selected::Pending | Selected::Unknown => Fate::Wait,
     }
 }
 
@@ -111,35 +161,52 @@ impl Pipeline {
         now: Now,
     ) -> Result<(), TooManyTraps> {
         let quiet = undecided.refresh();
+        let rule = undecided.rule;
+        let idle = quiet && undecided.hold.is_empty() && !rule.selects;
         let identity = undecided.identities.get(source).copied().flatten();
-        let Some(identity) = identity.filter(|_| !(quiet && undecided.hold.is_empty())) else {
+        let Some(identity) = identity.filter(|_| !idle) else {
             return self.deliver_now(source, span, records, discarded, now);
         };
-        let released = undecided.release(quiet, false, now, self);
-        let cgroup_of = |payload: &[u8]| Some(identity.read(payload).cgroup).filter(|c| *c != 0);
-        let Undecided { hold, reader, .. } = &mut *undecided;
-        let open = |cgroup| is_open(reader, cgroup, quiet);
-        let result = match hold.sift(source, span, now.boot, cgroup_of, open) {
-            Sifted::All => self.deliver_now(source, span, records, discarded, now),
-            Sifted::Some(kept, left) => self.deliver_now(source, kept, left, discarded, now),
-            Sifted::Full => {
-                // Those that have waited longest go first, and do not wait again.
-                let released = undecided.release(quiet, true, now, self);
-                let Undecided { hold, reader, .. } = undecided;
-                let open = |cgroup| is_open(reader, cgroup, quiet);
-                let result = match hold.sift(source, span, now.boot, cgroup_of, open) {
-                    // A span that is larger than all that may wait is not held.
-                    Sifted::All | Sifted::Full => {
-                        self.deliver_now(source, span, records, discarded, now)
-                    }
-                    Sifted::Some(kept, left) => {
-                        self.deliver_now(source, kept, left, discarded, now)
-                    }
-                };
-                released.and(result)
-            }
-        };
-        released.and(result)
+        let mut released = undecided.release(quiet, false, now, self);
+        let identity_of = |payload: &[u8]| identity.read(payload);
+        for again in [true, false] {
+            let Undecided { hold, reader, .. } = &mut *undecided;
+            let fate = |identity: &Identity| fate(reader, rule, identity, quiet, now);
+            let result = match hold.sift(source, span, now.boot, identity_of, fate) {
+                Sifted::Some(left) => self.deliver_left(source, &left, discarded, now),
+                Sifted::Full if again => {
+                    // Those that have waited longest go first, and do not wait again.
+                    released = released.and(undecided.release(quiet, true, now, self));
+                    continue;
+                }
+                // A span that is larger than all that may wait is not held.
+                Sifted::Full if rule.selects => {
+                    self.exclude(source, UNDECIDED, records);
+                    self.deliver_now(source, &[], 0, discarded, now)
+                }
+                Sifted::All | Sifted::Full => {
+                    self.deliver_now(source, span, records, discarded, now)
+                }
+            };
+            return released.and(result);
+        }
+        released
+    }
+
+    /// Hands on what is left of a span, and counts what is left out of it.
+    fn deliver_left(
+        &mut self,
+        source: usize,
+        left: &Left<'_>,
+        discarded: u32,
+        now: Now,
+    ) -> Result<(), TooManyTraps> {
+        self.exclude(source, UNSELECTED, left.left_out.unselected);
+        self.exclude(source, UNDECIDED, left.left_out.undecided);
+        if left.records == 0 && discarded == 0 {
+            return Ok(());
+        }
+        self.deliver_now(source, left.span, left.records, discarded, now)
     }
 
     /// Hands on the records whose owner has become known or that have waited long enough; all of them, if nobody can wait any

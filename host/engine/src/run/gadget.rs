@@ -5,13 +5,14 @@ use super::once::{self, Once};
 use super::{GadgetOptions, now};
 use crate::assembly::{self, GuestParts, PipelineParts, identities};
 use crate::containers::Containers;
-use crate::ledger::{LeftOut, ProgramRuns, RecordLedger, Summary};
+use crate::ledger::{LeftOut, ProgramRuns, RATE, RecordLedger, Summary};
 use crate::options::{GuestLimits, OutputOptions, RunError};
 use crate::owners::{NoOwners, Owners, SharedOwners, TapedOwners};
 use crate::plan::Plan;
 use crate::questions::KernelMaps;
 use crate::record::{RecordOptions, Recorder, Tap};
 use crate::recording;
+use crate::selection::Selection;
 use crate::stop::Reason;
 use ig_bundle::Bundle;
 use ig_bundle::manifest::ResolvedSource;
@@ -33,7 +34,8 @@ pub(super) struct Planned<'a> {
     object: &'a Object<'a>,
     plan: Plan,
     redactors: Vec<Redactor>,
-    ring_size: Option<u64>,
+    /// What the kernel is told beside the plan: sizes, and whose records.
+    load: LoadOptions,
     limits: GuestLimits,
     output: OutputOptions,
     record: Option<RecordOptions>,
@@ -94,17 +96,38 @@ impl<'a> Planned<'a> {
             &once.words,
         )?;
         let redactors = assembly::redactors(&plan.tables, &output)?;
+        let mut load = LoadOptions {
+            variables: plan.variables.clone(),
+            exclude: plan.exclude.clone(),
+            optional: plan.optional.clone(),
+            ..LoadOptions::default()
+        };
+        if let Some(size) = ring_size {
+            let size = u32::try_from(size).map_err(|_| {
+                RunError::Usage(format!(
+                    "--ring-size: {size} bytes are more than a ring buffer can have"
+                ))
+            })?;
+            load.ring_sizes = plan.sources.iter().map(|s| (s.map.clone(), size)).collect();
+        }
         Ok(Self {
             bundle,
             object,
             plan,
             redactors,
-            ring_size,
+            load,
             limits,
             output,
             record,
             recorder: None,
         })
+    }
+
+    /// Narrows the gadget to whose records are asked for.
+    pub fn select(&mut self, selection: &Selection) -> Result<(), RunError> {
+        let names = self.plan.sources.iter().map(|s| s.name.as_str());
+        let sources = names.zip(identities(&self.plan.sources));
+        selection.apply(self.object, sources, &mut self.load)
     }
 
     /// Begins the recording, if one is asked for.
@@ -148,22 +171,7 @@ impl<'a> Planned<'a> {
     }
 
     fn load(&self) -> Result<Loaded, RunError> {
-        let plan = &self.plan;
-        let mut options = LoadOptions {
-            variables: plan.variables.clone(),
-            exclude: plan.exclude.clone(),
-            optional: plan.optional.clone(),
-            ..LoadOptions::default()
-        };
-        if let Some(size) = self.ring_size {
-            let size = u32::try_from(size).map_err(|_| {
-                RunError::Usage(format!(
-                    "--ring-size: {size} bytes are more than a ring buffer can have"
-                ))
-            })?;
-            options.ring_sizes = plan.sources.iter().map(|s| (s.map.clone(), size)).collect();
-        }
-        Loader::new(&self.bundle.object, self.object, options)
+        Loader::new(&self.bundle.object, self.object, self.load.clone())
             .load()
             .map_err(|e| RunError::Kernel(e.to_string()))
     }
@@ -181,7 +189,7 @@ impl<'a> Planned<'a> {
             object: _,
             plan,
             redactors,
-            ring_size: _,
+            load: _,
             limits,
             output,
             record: _,
@@ -399,6 +407,10 @@ impl Over<'_> {
                 reason: l.reason.clone(),
             })
             .collect();
+        let uncounted = loaded
+            .uncounted()
+            .map_err(|e| RunError::Kernel(e.to_string()))?;
+        summary.uncounted = uncounted.unwrap_or(0);
         if let Some(what) = failure {
             (once.say)(&format!("the run ended early: {what}"));
             summary.ended_by = "error".to_owned();
@@ -433,6 +445,9 @@ fn count(
     if let Some(l) = counted {
         ledger.attempted = Some(l.attempted);
         ledger.not_reserved = Some(l.not_reserved);
+        if l.excluded > 0 {
+            ledger.exclude(RATE, l.excluded);
+        }
         // What is still in the ring lies behind a record that its program never finished. With an empty ring a
         // difference would be an error of ours, and must show.
         if ring.backlog() > 0 {

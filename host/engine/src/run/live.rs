@@ -174,7 +174,8 @@ impl Live {
                 .enumerate()
                 .all(|(i, s)| match loaded.ledger(&s.map) {
                     Ok(Some(l)) => {
-                        self.pipeline.seen(i) >= l.attempted.saturating_sub(l.not_reserved)
+                        let kept = l.attempted.saturating_sub(l.not_reserved);
+                        self.pipeline.seen(i) >= kept.saturating_sub(l.excluded)
                     }
                     _ => self
                         .rings

@@ -3,6 +3,7 @@
 use crate::containers::{ContainerOptions, Containers};
 use crate::guest::Say;
 use crate::options::{RunError, Target};
+use crate::selection::Selection;
 use crate::stop::Stop;
 use ig_kernel::host;
 use ig_table::kallsyms::WithKernelSymbols;
@@ -56,12 +57,22 @@ impl Once {
     }
 
     /// Who finds out whose records are. Where nobody can, rows are without.
-    pub fn find_owners(&self, options: ContainerOptions) -> Option<Containers> {
-        match Containers::start(options, true, &self.say) {
-            Ok(containers) => Some(containers),
+    ///
+    /// # Errors
+    /// Nobody can, and only some are asked for.
+    pub fn find_owners(
+        &self,
+        options: ContainerOptions,
+        selection: &Selection,
+    ) -> Result<Option<Containers>, RunError> {
+        match Containers::start(options, true, Some(selection), &self.say) {
+            Ok(containers) => Ok(Some(containers)),
+            Err(e) if selection.asks_whose() => {
+                Err(RunError::Host(format!("containers can't be selected: {e}")))
+            }
             Err(e) => {
                 (self.say)(&format!("whose records are is not known: {e}"));
-                None
+                Ok(None)
             }
         }
     }

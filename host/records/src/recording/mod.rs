@@ -189,7 +189,7 @@ pub struct Footer {
     pub ended_by: String,
     /// Nanoseconds from the first attached program to the end.
     pub duration_ns: u64,
-    /// By source: what only the kernel counts.
+    /// By source: what is not in the recording.
     pub sources: BTreeMap<String, SourceCounts>,
     /// By program: runs that the kernel skipped.
     pub skipped_runs: BTreeMap<String, u64>,
@@ -210,13 +210,16 @@ pub struct Counts {
     pub answers: u64,
 }
 
-/// What only the kernel counts of a source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What of a source is not in the recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceCounts {
     /// Records that the programs tried to reserve; None: they don't count.
     pub attempted: Option<u64>,
     /// Of these, the ones without room; None: not known.
     pub not_reserved: Option<u64>,
-    /// Still in the ring when the run ended: not in the recording.
+    /// Still in the ring when the run ended.
     pub undecided: u64,
+    /// Left out before anybody saw them, by cause.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub excluded: BTreeMap<String, u64>,
 }

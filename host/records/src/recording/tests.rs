@@ -88,6 +88,7 @@ fn footer() -> Footer {
                 attempted: Some(3),
                 not_reserved: Some(0),
                 undecided: 0,
+                excluded: BTreeMap::from([("selection".to_owned(), 2)]),
             },
         )]),
         ..Footer::default()
