@@ -5,6 +5,10 @@
 //! the order of their arrival over all sources. Whoever is not decided in time does not wait again: where containers
 //! are selected its records are left out and counted, else they are delivered, as undecided.
 
+mod waits;
+
+pub use self::waits::Held;
+use self::waits::Waits;
 use crate::identity::{Identity, ROOT};
 use ig_records::span::{HEADER, Span};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -76,6 +80,7 @@ pub(crate) struct Hold {
     out: Vec<u8>,
     /// Records that were delivered undecided.
     undecided: u64,
+    waits: Waits,
 }
 
 /// The records that were taken out of one span.
@@ -168,6 +173,11 @@ impl Hold {
     /// Records that were delivered before it was known whose they are.
     pub fn undecided(&self) -> u64 {
         self.undecided
+    }
+
+    /// How long records waited; None: none did.
+    pub fn held(&self) -> Option<Held> {
+        self.waits.held()
     }
 
     /// What becomes of records that have waited in vain.
@@ -289,7 +299,11 @@ impl Hold {
                 }
                 self.given_up.insert(*key);
             }
-            any |= waiting.fate != Fate::Wait;
+            if waiting.fate != Fate::Wait {
+                any = true;
+                let waited = now.saturating_sub(waiting.since);
+                self.waits.add(waiting.records, waited);
+            }
         }
         if !any {
             return;

@@ -1,5 +1,6 @@
 //! The two ledgers of a run. A guest is N:M, so records and rows are counted apart; each sum is exact.
 
+pub use crate::hold::Held;
 use ig_table::output::TableLedger;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -206,6 +207,9 @@ pub struct Summary {
     /// Records that were handed over before it was known whose they are: their owner was not found out in time.
     #[serde(skip_serializing_if = "is_none")]
     pub owner_undecided: u64,
+    /// How long records waited for that to be known; absent: none had to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// Events that programs which sum up in the kernel did not count, because it was not decided yet whether their container
     /// was asked for.
     #[serde(skip_serializing_if = "is_none")]

@@ -8,6 +8,7 @@ pub(crate) use self::undecided::Undecided;
 use self::watched::Watched;
 use crate::early::{Early, Left};
 use crate::guest::{Emitted, GuestHost, Say, Staged};
+use crate::hold::Held;
 use crate::join::{Join, Origin};
 use crate::ledger::{FILTER, GuestSummary, RecordLedger, RowLedger};
 use crate::owners::SharedOwners;
@@ -479,6 +480,7 @@ impl Pipeline {
             guest,
             blocked_ns,
             write_error,
+            held: undecided.as_ref().and_then(Undecided::held),
             undecided: undecided.map_or(0, |undecided| undecided.delivered()),
         }
     }
@@ -703,6 +705,8 @@ pub(crate) struct Finished {
     pub write_error: Option<String>,
     /// Records that were handed over before it was known whose they are.
     pub undecided: u64,
+    /// How long records waited for that; None: none did.
+    pub held: Option<Held>,
 }
 
 /// The three numbers must be the records that were handed over.

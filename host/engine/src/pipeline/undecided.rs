@@ -2,7 +2,7 @@
 //! ask for are left out.
 
 use super::{Now, Pipeline, TooManyTraps};
-use crate::hold::{Cause, Fate, Hold, HoldLimits, Left, Sifted};
+use crate::hold::{Cause, Fate, Held, Hold, HoldLimits, Left, Sifted};
 use crate::identity::{Identity, ROOT, RecordIdentity};
 use crate::ledger::{UNDECIDED, UNSELECTED};
 use ig_containers::{Found, Owner, Reader, Selected, Selectors, Verdict};
@@ -56,6 +56,11 @@ impl Undecided {
     /// Records that were delivered before it was known whose they are.
     pub fn delivered(&self) -> u64 {
         self.hold.undecided()
+    }
+
+    /// How long records waited; None: none did.
+    pub fn held(&self) -> Option<Held> {
+        self.hold.held()
     }
 
     /// Takes up what became known. True: every cgroup that a record in hand can be of is known and decided.

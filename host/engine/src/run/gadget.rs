@@ -382,6 +382,7 @@ impl Over<'_> {
             guest: finished.guest,
             output_blocked_ns: finished.blocked_ns,
             owner_undecided: finished.undecided,
+            held: finished.held,
             ..Summary::default()
         };
         let mut left = BTreeMap::new();
