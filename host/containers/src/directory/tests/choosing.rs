@@ -294,7 +294,11 @@ fn step() -> impl Strategy<Value = Step> {
 fn path(cgroup: u64) -> String {
     format!(
         "/{}/c{cgroup}",
-        if cgroup % 2 == 0 { "even" } else { "odd" }
+        if cgroup.is_multiple_of(2) {
+            "even"
+        } else {
+            "odd"
+        }
     )
 }
 

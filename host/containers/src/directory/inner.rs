@@ -1,0 +1,363 @@
+//! What the directory knows, behind its lock.
+
+use super::namespaces::Interval;
+use super::spread::IdHash;
+use super::{Change, Handle, MOST_WAITING, Shared};
+use crate::cgroup_path;
+use crate::owner::{Awaited, Facts, Kind, Owner, Runtime};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Pending,
+    /// Whoever's the parent is.
+    Inherits,
+    Owner(Handle),
+}
+
+#[derive(Debug)]
+pub(super) struct Cgroup {
+    pub(super) parent: Option<u64>,
+    pub(super) state: State,
+    pub(super) gone: bool,
+    /// From the root of the hierarchy, where it is known.
+    pub(super) path: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) owner: Arc<Owner>,
+    /// The cgroup that was decided to be its; those below inherit.
+    pub(super) cgroup: u64,
+    pub(super) ended: bool,
+    pub(super) namespaces: Vec<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    pub(super) cgroups: HashMap<u64, Cgroup, IdHash>,
+    /// Cgroups that wait for their parent's decision.
+    pub(super) waiting: HashMap<u64, Vec<u64>>,
+    /// By handle; the first two are nobody and the host.
+    pub(super) owners: Vec<Option<Known>>,
+    /// By id: the handle of the latest of it. Ordered, to find by prefix.
+    pub(super) ids: BTreeMap<String, Handle>,
+    /// Facts that came before the cgroup.
+    pub(super) unplaced: HashMap<String, Facts>,
+    pub(super) namespaces: HashMap<u64, Vec<Interval>, IdHash>,
+    /// Who has a mount namespace of which it can't be said whose it is.
+    pub(super) shared: HashMap<u64, Vec<Handle>, IdHash>,
+    pub(super) addresses: HashMap<IpAddr, Handle>,
+    /// Ended cgroups, oldest first, with the time of their end.
+    pub(super) tombstones: VecDeque<(u64, u64)>,
+    pub(super) readers: Vec<std::sync::Weak<Shared>>,
+}
+
+impl Inner {
+    /// Whose a cgroup is.
+    pub(super) fn resolve(&self, cgroup: u64) -> Option<Handle> {
+        let mut at = cgroup;
+        loop {
+            let entry = self.cgroups.get(&at)?;
+            match (entry.state, entry.parent) {
+                (State::Owner(handle), _) => return Some(handle),
+                (State::Pending, _) => return None,
+                // A parent that was never heard of, or is forgotten: the hierarchy's root is the host's.
+                (State::Inherits, None) => return Some(Handle::HOST),
+                (State::Inherits, Some(parent)) if !self.cgroups.contains_key(&parent) => {
+                    return Some(Handle::HOST);
+                }
+                (State::Inherits, Some(parent)) => at = parent,
+            }
+        }
+    }
+
+    /// The owner of which this is the cgroup; not one that it inherits.
+    pub(super) fn own(&self, cgroup: u64) -> Option<Handle> {
+        match self.cgroups.get(&cgroup)?.state {
+            State::Owner(handle) if self.known(handle)?.cgroup == cgroup => Some(handle),
+            _ => None,
+        }
+    }
+
+    pub(super) fn known(&self, handle: Handle) -> Option<&Known> {
+        self.owners.get(handle.index())?.as_ref()
+    }
+
+    /// Makes an owner of a cgroup, or makes another of the one that it has.
+    pub(super) fn place(
+        &mut self,
+        cgroup: u64,
+        before: State,
+        owner: Owner,
+        gone: bool,
+        changes: &mut Vec<Change>,
+    ) -> Handle {
+        if let State::Owner(handle) = before
+            && self
+                .known(handle)
+                .is_some_and(|known| known.cgroup == cgroup)
+        {
+            self.replace(handle, owner, changes);
+            return handle;
+        }
+        let number = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
+        let handle = Handle::new(number).unwrap_or(Handle::HOST);
+        self.owners.push(Some(Known {
+            owner: Arc::new(Owner::default()),
+            cgroup,
+            ended: gone,
+            namespaces: Vec::new(),
+        }));
+        self.replace(handle, owner, changes);
+        if gone {
+            changes.push(Change::Ended(handle));
+        }
+        handle
+    }
+
+    pub(super) fn replace(&mut self, handle: Handle, owner: Owner, changes: &mut Vec<Change>) {
+        let owner = Arc::new(owner);
+        let Some(Some(known)) = self.owners.get_mut(handle.index()) else {
+            return;
+        };
+        let before = std::mem::replace(&mut known.owner, Arc::clone(&owner));
+        let (ended, cgroup) = (known.ended, known.cgroup);
+        if before.facts.id != owner.facts.id && self.ids.get(&before.facts.id) == Some(&handle) {
+            self.ids.remove(&before.facts.id);
+        }
+        let taken = self.ids.get(&owner.facts.id).and_then(|h| self.known(*h));
+        let anothers = taken
+            .is_some_and(|other| !other.ended && !same_runtime(&other.owner.facts, &owner.facts));
+        if !owner.facts.id.is_empty() && !anothers {
+            self.ids.insert(owner.facts.id.clone(), handle);
+        }
+        for address in &before.facts.addresses {
+            if !owner.facts.addresses.contains(address) {
+                self.release(*address, handle, changes);
+            }
+        }
+        if !ended {
+            for address in &owner.facts.addresses {
+                self.addresses.insert(*address, handle);
+                changes.push(Change::Address(*address, Some(handle)));
+            }
+        }
+        changes.push(Change::Owner(handle, owner, cgroup));
+    }
+
+    pub(super) fn learn(&mut self, handle: Handle, facts: Facts) {
+        let Some(known) = self.known(handle) else {
+            return;
+        };
+        let mut owner = Owner::clone(&known.owner);
+        owner.facts.learn(facts);
+        self.learn_from_sandbox(&mut owner.facts);
+        if owner.facts.sandbox {
+            owner.kind = Kind::Sandbox;
+        }
+        self.replace_if_other(handle, owner);
+    }
+
+    /// Whose all are that inherit from a cgroup, at any depth. A cycle can't be: a parent is older than its child.
+    pub(super) fn tell_below(&self, cgroup: u64, changes: &mut Vec<Change>) {
+        let mut open: Vec<u64> = self.waiting.get(&cgroup).cloned().unwrap_or_default();
+        while let Some(cgroup) = open.pop() {
+            let Some(entry) = self.cgroups.get(&cgroup) else {
+                continue;
+            };
+            let path = entry.path.clone();
+            changes.push(Change::Cgroup(cgroup, self.resolve(cgroup), path));
+            if let Some(below) = self.waiting.get(&cgroup) {
+                open.extend(below);
+            }
+        }
+    }
+
+    pub(super) fn replace_if_other(&mut self, handle: Handle, owner: Owner) {
+        if self
+            .known(handle)
+            .is_some_and(|known| *known.owner != owner)
+        {
+            let mut changes = Vec::new();
+            self.replace(handle, owner, &mut changes);
+            self.tell(&changes);
+        }
+    }
+
+    /// A container's pod has the labels of its sandbox, where those are known.
+    pub(super) fn learn_from_sandbox(&self, facts: &mut Facts) {
+        let Some(pod) = facts.pod.as_mut().filter(|_| !facts.sandbox) else {
+            return;
+        };
+        if !facts.awaited.has(Awaited::POD_LABELS) || !pod.labels.is_empty() {
+            return;
+        }
+        let sandbox = self.ids.get(&pod.sandbox).and_then(|h| self.known(*h));
+        let Some(known) = sandbox.map(|known| &known.owner.facts) else {
+            return;
+        };
+        if !known.sandbox || known.runtime != facts.runtime {
+            return;
+        }
+        if let Some(theirs) = &known.pod
+            && (!theirs.labels.is_empty() || !known.awaited.has(Awaited::POD_LABELS))
+        {
+            pod.labels.clone_from(&theirs.labels);
+            if pod.owner.is_none() {
+                pod.owner.clone_from(&theirs.owner);
+            }
+            facts.awaited = facts.awaited.without(Awaited::POD_LABELS);
+        }
+    }
+
+    pub(super) fn await_nothing(&mut self, handle: Handle) {
+        let Some(known) = self.known(handle) else {
+            return;
+        };
+        let mut owner = Owner::clone(&known.owner);
+        owner.facts.awaited = Awaited::NONE;
+        self.replace_if_other(handle, owner);
+    }
+
+    /// The container that some source means: the latest of its id, if its runtime and cgroup can be the same, else another one
+    /// of this id. Ids that users choose are used twice: by namespaces of containerd, by folders of runc.
+    pub(super) fn named(&self, facts: &Facts) -> Option<Handle> {
+        let same = |handle: &Handle| {
+            self.known(*handle)
+                .is_some_and(|known| may_be_same(&known.owner.facts, &known.owner.cgroup, facts))
+        };
+        let latest = *self.ids.get(&facts.id)?;
+        if same(&latest) {
+            return Some(latest);
+        }
+        let others = (0..self.owners.len()).rev().filter_map(|i| {
+            let handle = u32::try_from(i).ok().and_then(Handle::new)?;
+            (self.known(handle)?.owner.facts.id == facts.id).then_some(handle)
+        });
+        others.into_iter().find(same)
+    }
+
+    pub(super) fn release(&mut self, address: IpAddr, handle: Handle, changes: &mut Vec<Change>) {
+        if self.addresses.get(&address) == Some(&handle) {
+            self.addresses.remove(&address);
+            changes.push(Change::Address(address, None));
+        }
+    }
+
+    pub(super) fn end(&mut self, handle: Handle, changes: &mut Vec<Change>) {
+        let Some(Some(known)) = self.owners.get_mut(handle.index()) else {
+            return;
+        };
+        known.ended = true;
+        let owner = Arc::clone(&known.owner);
+        for address in &owner.facts.addresses {
+            self.release(*address, handle, changes);
+        }
+        changes.push(Change::Ended(handle));
+    }
+
+    pub(super) fn forget(&mut self, handle: Handle, changes: &mut Vec<Change>) {
+        let Some(known) = self.owners.get_mut(handle.index()).and_then(Option::take) else {
+            return;
+        };
+        let id = &known.owner.facts.id;
+        if self.ids.get(id) == Some(&handle) {
+            self.ids.remove(id);
+        }
+        for namespace in known.namespaces {
+            if let Some(intervals) = self.namespaces.get_mut(&namespace) {
+                intervals.retain(|interval| interval.owner != Some(handle));
+                if intervals.iter().all(Interval::is_over_and_nobodys) {
+                    intervals.clear();
+                }
+                changes.push(Change::Namespace(namespace, intervals.clone()));
+                if intervals.is_empty() {
+                    self.namespaces.remove(&namespace);
+                }
+            }
+        }
+        changes.push(Change::OwnerForgotten(handle));
+    }
+
+    pub(super) fn tell(&mut self, changes: &[Change]) {
+        if changes.is_empty() {
+            return;
+        }
+        self.readers.retain(|reader| {
+            let Some(shared) = reader.upgrade() else {
+                return false;
+            };
+            let mut queue = shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if !queue.resync {
+                queue.changes.extend_from_slice(changes);
+                if queue.changes.len() > MOST_WAITING {
+                    queue.changes = Vec::new();
+                    queue.resync = true;
+                }
+            }
+            shared.generation.fetch_add(1, Ordering::Release);
+            let waiting = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            if waiting {
+                shared.told.notify_all();
+            }
+            true
+        });
+    }
+
+    /// All that a reader has to know, as changes.
+    pub(super) fn everything(&self) -> Vec<Change> {
+        let mut all = Vec::with_capacity(self.cgroups.len() + self.owners.len());
+        for (i, known) in self.owners.iter().enumerate() {
+            let handle = u32::try_from(i).ok().and_then(Handle::new);
+            let (Some(handle), Some(known)) = (handle, known) else {
+                continue;
+            };
+            all.push(Change::Owner(
+                handle,
+                Arc::clone(&known.owner),
+                known.cgroup,
+            ));
+            if known.ended {
+                all.push(Change::Ended(handle));
+            }
+        }
+        for (id, cgroup) in &self.cgroups {
+            let path = cgroup.path.clone();
+            all.push(Change::Cgroup(*id, self.resolve(*id), path));
+            if cgroup.gone {
+                all.push(Change::CgroupGone(*id));
+            }
+        }
+        let namespaces = self.namespaces.iter();
+        all.extend(namespaces.map(|(ns, intervals)| Change::Namespace(*ns, intervals.clone())));
+        let addresses = self.addresses.iter();
+        all.extend(addresses.map(|(address, owner)| Change::Address(*address, Some(*owner))));
+        all
+    }
+}
+
+/// Whether `more`, of the same id, can be said of a container that is known. The runtime below (runc, crun) may be known before
+/// the one above.
+pub(super) fn may_be_same(known: &Facts, path: &str, more: &Facts) -> bool {
+    let there = match &more.cgroup {
+        Some(cgroup) if !path.is_empty() => {
+            // Its processes may be further below.
+            cgroup_path::is_meant(Some(cgroup), path, &more.id)
+                || cgroup_path::is_below(cgroup, path)
+        }
+        _ => true,
+    };
+    there && same_runtime(known, more)
+}
+
+pub(super) fn same_runtime(known: &Facts, more: &Facts) -> bool {
+    match (known.runtime, more.runtime) {
+        (None | Some(Runtime::Runc | Runtime::Crun), _) | (_, None) => true,
+        (Some(known), Some(more)) => known == more,
+    }
+}
