@@ -19,6 +19,7 @@ mod files;
 mod hierarchy;
 mod identity;
 mod options;
+mod outages;
 mod owner;
 mod process;
 mod runtimes;

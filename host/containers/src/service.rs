@@ -4,11 +4,12 @@ use crate::directory::Directory;
 use crate::hierarchy::Hierarchy;
 use crate::identity::{Identity, Next};
 use crate::options::Options;
+use crate::outages::Outages;
 use crate::runtimes::{Runtimes, Said};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -125,6 +126,16 @@ struct Flags {
     /// Nobody tells of new cgroups any more.
     unwatched: AtomicBool,
     end: AtomicBool,
+    say: OnceLock<Say>,
+}
+
+/// Says a sentence to the user.
+struct Say(Box<dyn Fn(&str) + Send + Sync>);
+
+impl std::fmt::Debug for Say {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Say")
+    }
 }
 
 /// Finds out whose cgroups are, until it is dropped.
@@ -207,6 +218,12 @@ impl Service {
         give(&self.sender, &self.flags, Message::Event(event));
     }
 
+    /// From now on a runtime that is lost, and one that is back, is told in a sentence each, on a thread that should not be held
+    /// up. The first to ask is told.
+    pub fn on_outage(&self, say: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.flags.say.set(Say(Box::new(say)));
+    }
+
     /// Nobody tells of new cgroups any more: from now on the machine is scanned once a second.
     pub fn unwatched(&self) {
         self.flags.unwatched.store(true, Ordering::Release);
@@ -255,6 +272,7 @@ fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watc
     // Since when a scan is due, and whether there are cgroups of which no event tells.
     let mut due: Option<Instant> = None;
     let mut untold = false;
+    let mut outages = Outages::default();
     while !end() {
         let until = due.map_or(tick, |_| Instant::now());
         let wait = until.saturating_duration_since(Instant::now());
@@ -267,6 +285,11 @@ fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watc
                 false
             }
             Ok(Message::Said(said)) => {
+                if let Some(sentence) = outages.sentence(&said)
+                    && let Some(say) = flags.say.get()
+                {
+                    (say.0)(&sentence);
+                }
                 identity.said(*said);
                 false
             }

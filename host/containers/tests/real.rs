@@ -6,11 +6,15 @@
     reason = "tests fail by panicking"
 )]
 
-use ig_containers::{Event, Found, Handle, Kind, Options, Owner, Runtime, Service};
+use ig_containers::{
+    Chooser, Ender, Event, Found, Handle, Kind, Options, Owner, Runtime, Selector, Selectors,
+    Service, Verdict,
+};
+use ig_tests::runtimes::{Containerd, Docker, Pods};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes.
@@ -265,4 +269,107 @@ fn a_container_of_runc_alone_is_found_with_its_process_and_mount_namespace() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(service.directory().mount_namespace_now(namespace), None);
+}
+
+/// What a chooser told of each cgroup, in order.
+fn listen(mut chooser: Chooser, told: Arc<Mutex<Vec<(u64, u64, Option<Verdict>)>>>) -> Ender {
+    let ender = chooser.ender();
+    std::thread::spawn(move || {
+        while chooser.wait(None) {
+            let mut told = told.lock().unwrap();
+            chooser.changes(|cgroup, owner, verdict| told.push((cgroup, owner, verdict)));
+        }
+    });
+    ender
+}
+
+#[test]
+fn pods_are_chosen_by_labels_that_only_the_api_knows_and_none_is_refused_before() {
+    if cgroups().is_none() {
+        return;
+    }
+    let containerd = Containerd::start();
+    let mut pods = Pods::of(&containerd);
+    let mut sleeper = |name: &str, app: &str| {
+        let sandbox = pods.sandbox("shop", name, &[("app", app)]);
+        pods.container(&sandbox, ("shop", name), "server", &["sleep", "3600"])
+    };
+    let before = [sleeper("web-0", "web"), sleeper("db-0", "db")];
+    let mut options = Options {
+        runtimes: vec![Runtime::Containerd],
+        ..Options::default()
+    };
+    options.sockets.containerd = Some(containerd.socket());
+    let service = Service::start(options).expect("cgroups are mounted");
+    let words = Arc::new(Mutex::new(Vec::new()));
+    let selectors = Selectors::parse([(Selector::PodLabels, "app in (web, shop)")]).unwrap();
+    let ender = listen(
+        service.directory().chooser(Arc::new(selectors)),
+        Arc::clone(&words),
+    );
+    let later = [sleeper("web-1", "web"), sleeper("db-1", "db")];
+    let decided = |id: &str, wanted: Verdict| {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let known = service.directory().by_id(id);
+            let cgroup = known.and_then(|handle| {
+                let words = words.lock().unwrap();
+                let of = |cgroup: u64| service.directory().owner_of(cgroup);
+                let own = |told: &&(u64, u64, _)| of(told.1).is_some_and(|(own, _)| own == handle);
+                words.iter().find(own).map(|told| told.1)
+            });
+            let words = words.lock().unwrap();
+            let of = words.iter().filter(|told| Some(told.0) == cgroup);
+            let verdicts: Vec<Option<Verdict>> = of.map(|told| told.2).collect();
+            if verdicts.last() == Some(&Some(wanted)) {
+                return verdicts;
+            }
+            drop(words);
+            assert!(Instant::now() < end, "{id}: {verdicts:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    for (ids, at_once) in [(&before, true), (&later, false)] {
+        for (id, wanted, other) in [
+            (&ids[0], Verdict::Yes, Verdict::No),
+            (&ids[1], Verdict::No, Verdict::Yes),
+        ] {
+            let verdicts = decided(id, wanted);
+            // A look at all cgroups, for want of events, may come too early for the files that name a container.
+            let refused = at_once && verdicts.contains(&Some(other));
+            assert!(!refused, "{verdicts:?}");
+        }
+    }
+    ender.end();
+}
+
+#[test]
+fn a_runtime_that_is_lost_and_back_is_said_in_a_sentence_each() {
+    if cgroups().is_none() {
+        return;
+    }
+    let mut docker = Docker::start();
+    let mut options = Options {
+        runtimes: vec![Runtime::Docker],
+        ..Options::default()
+    };
+    options.sockets.docker = Some(docker.socket());
+    let service = Service::start(options).expect("cgroups are mounted");
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let own = Arc::clone(&said);
+    service.on_outage(move |sentence| own.lock().unwrap().push(sentence.to_owned()));
+    assert!(service.ready(LIMIT));
+    let wait = |count: usize| {
+        let end = Instant::now() + LIMIT;
+        while said.lock().unwrap().len() < count {
+            assert!(Instant::now() < end, "{:?}", said.lock());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        said.lock().unwrap().clone()
+    };
+    docker.kill_daemon();
+    let words = wait(1);
+    assert!(words[0].starts_with("docker does not answer any more ("));
+    docker.start_daemon();
+    assert_eq!(wait(2)[1..], ["docker answers again"]);
 }

@@ -26,6 +26,8 @@ struct Heard {
     said: Vec<Said>,
     known: BTreeMap<String, Facts>,
     lost: Vec<(Runtime, String)>,
+    whole: Vec<(Runtime, String)>,
+    silent: Vec<Runtime>,
     found: Vec<Runtime>,
 }
 
@@ -60,7 +62,8 @@ fn listen(sockets: Sockets) -> Listener {
             }
             Said::Lost(runtime, why) => heard.lost.push((runtime, why)),
             Said::Found(runtime) => heard.found.push(runtime),
-            Said::Whole(..) | Said::Silent(_) => {}
+            Said::Whole(runtime, id) => heard.whole.push((runtime, id)),
+            Said::Silent(runtime) => heard.silent.push(runtime),
         }
         heard.said.push(said);
     };
@@ -103,6 +106,24 @@ impl Listener {
                 .collect();
             (all.len() >= times).then(|| (*all.last().unwrap()).clone())
         })
+    }
+
+    /// Waits until a runtime has said all of a container that it will.
+    fn has_all(&self, runtime: Runtime, id: &str) {
+        until(&format!("all of {id} is said"), || {
+            let heard = self.heard.lock().unwrap();
+            let all = (runtime, id.to_owned());
+            heard.whole.contains(&all).then_some(())
+        });
+    }
+
+    /// Waits until nothing is expected of a runtime any more.
+    fn gives_up(&self, runtime: Runtime) {
+        until(&format!("{runtime} is given up"), || {
+            let heard = self.heard.lock().unwrap();
+            heard.silent.contains(&runtime).then_some(())
+        });
+        assert!(!self.runtimes.may_answer(runtime));
     }
 
     fn finds(&self, runtime: Runtime, times: usize) {

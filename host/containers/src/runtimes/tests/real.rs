@@ -37,7 +37,10 @@ fn docker_tells_of_containers_that_run_that_come_and_that_go() {
     assert_eq!(known.name.as_deref(), Some("later"));
     assert_eq!(label(&known, "app").as_deref(), Some("two"));
     assert_eq!(known.host_network, Some(true));
-    docker.remove("later");
+    let renamed = docker.command().args(["rename", "later", "last"]).output();
+    assert!(renamed.unwrap().status.success());
+    listener.knows(&later, |facts| facts.name.as_deref() == Some("last"));
+    docker.remove("last");
     listener.forgets(&later);
 
     // One more is gone when it comes back, and one has come.
@@ -45,8 +48,10 @@ fn docker_tells_of_containers_that_run_that_come_and_that_go() {
     let why = listener.loses(Runtime::Docker, 1);
     assert!(!why.contains('\n'), "{why}");
     assert!(listener.known(&first).is_some(), "lost is not removed");
+    listener.gives_up(Runtime::Docker);
     docker.start_daemon();
     listener.finds(Runtime::Docker, 2);
+    assert!(listener.runtimes.may_answer(Runtime::Docker));
     let third = docker.run("third", &[], &SLEEP);
     listener.knows(&third, |facts| facts.name.as_deref() == Some("third"));
     docker.remove("first");
@@ -65,9 +70,13 @@ fn a_container_is_looked_up_while_it_starts() {
     listener.runtimes.ask(Runtime::Docker, &id, None);
     let known = listener.knows(&id, |_| true);
     assert_eq!(known.name.as_deref(), Some("asked"));
+    listener.has_all(Runtime::Docker, &id);
     // What is no container is no answer, and what begins like one is another.
     listener.runtimes.ask(Runtime::Docker, "nothing", None);
     listener.runtimes.ask(Runtime::Docker, &id[..12], None);
+    for other in ["nothing", &id[..12]] {
+        listener.has_all(Runtime::Docker, other);
+    }
     docker.remove("asked");
     listener.forgets(&id);
     assert!(listener.heard.lock().unwrap().known.is_empty());
@@ -183,6 +192,9 @@ fn podman_tells_of_containers_and_pods() {
     assert_eq!(known.image.as_deref(), Some(Podman::IMAGE));
     assert_eq!(label(&known, "app").as_deref(), Some("one"));
     assert_eq!(known.pod, None);
+    let renamed = podman.command().args(["rename", "first", "one"]).output();
+    assert!(renamed.unwrap().status.success());
+    listener.knows(&first, |facts| facts.name.as_deref() == Some("one"));
 
     let pod = podman.pod("shop");
     let inside = podman.run("inside", &[], &["--pod", "shop", "--", "sleep", "3600"]);
@@ -203,7 +215,7 @@ fn podman_tells_of_containers_and_pods() {
     podman.stop_service();
     listener.loses(Runtime::Podman, 1);
     let meanwhile = podman.run("meanwhile", &[], &SLEEP);
-    podman.remove("first");
+    podman.remove("one");
     podman.start_service();
     listener.knows(&meanwhile, complete);
     listener.forgets(&first);
