@@ -271,8 +271,11 @@ fn a_container_of_runc_alone_is_found_with_its_process_and_mount_namespace() {
     assert_eq!(service.directory().mount_namespace_now(namespace), None);
 }
 
-/// What a chooser told of each cgroup, in order.
-fn listen(mut chooser: Chooser, told: Arc<Mutex<Vec<(u64, u64, Option<Verdict>)>>>) -> Ender {
+/// What a chooser told, in order: cgroup, outermost cgroup of its container, verdict.
+type Told = Vec<(u64, u64, Option<Verdict>)>;
+
+/// Writes down what a chooser tells, until it is ended.
+fn listen(mut chooser: Chooser, told: Arc<Mutex<Told>>) -> Ender {
     let ender = chooser.ender();
     std::thread::spawn(move || {
         while chooser.wait(None) {

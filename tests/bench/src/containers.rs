@@ -4,7 +4,10 @@
 use crate::figures::{Figure, median};
 use crate::process::Setup;
 use anyhow::{Context as _, Result, bail};
-use ig_containers::{Decision, Directory, Facts, Found, Options, Reader, Runtime, Service};
+use ig_containers::{
+    Decision, Directory, Facts, Found, Options, Reader, Runtime, Selected, Selector, Selectors,
+    Service,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -13,6 +16,8 @@ use std::time::Instant;
 
 /// Containers that are known.
 const CONTAINERS: u64 = 10_000;
+/// Containers that are renamed in a round.
+const RENAMED: u64 = 200;
 /// The first cgroup's id and the first mount namespace's number.
 const FIRST: u64 = 5_000;
 const FIRST_NAMESPACE: u64 = 4_026_532_000;
@@ -31,12 +36,29 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let ids: Vec<u64> = (0..1 << 14).map(|i: u64| i * 7_919 % CONTAINERS).collect();
     let rounds = if setup.quick { 5 } else { 31 };
     let (mut hit, mut miss, mut namespace, mut map) = (vec![], vec![], vec![], vec![]);
-    for _ in 0..rounds {
+    let selectors = Arc::new(Selectors::parse([(Selector::Container, "*-7*")])?);
+    let selecting = directory.reader_selecting(Arc::clone(&selectors));
+    let mut chooser = directory.chooser(selectors);
+    let mut told = 0_u64;
+    chooser.changes(|_, _, _| told += 1);
+    let (mut selected, mut change) = (vec![], vec![]);
+    for round in 0..rounds {
         hit.push(each(&ids, |id| reader.by_cgroup(FIRST + id)));
         map.push(each(&ids, |id| {
             let map = locked.read();
             map.map_or(None, |map| map.get(&(FIRST + id)).copied())
         }));
+        selected.push(each(&ids, |id| selecting.selected(FIRST + id)));
+        let start = Instant::now();
+        for i in 0..RENAMED {
+            directory.learn(Facts {
+                id: format!("{:064x}", i * 31),
+                name: Some(format!("renamed-{}", 7 + round % 2)),
+                ..Facts::default()
+            });
+            chooser.changes(|_, _, _| told += 1);
+        }
+        change.push(start.elapsed().as_secs_f64() * 1e6 / RENAMED as f64);
         miss.push(each(&ids, |id| reader.by_cgroup(FIRST + CONTAINERS + id)));
         namespace.push(each(&ids, |id| {
             reader.by_mount_namespace(FIRST_NAMESPACE + id, 1_000)
@@ -47,6 +69,12 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
         cgroup == reader.by_mount_namespace(FIRST_NAMESPACE + id, 1_000)
             && matches!(cgroup, Found::Owner(_))
     });
+    let wanted = ids
+        .iter()
+        .filter(|id| matches!(selecting.selected(FIRST + **id), Selected::Yes(_)));
+    if wanted.count() == 0 || told <= CONTAINERS + RENAMED {
+        bail!("nobody was selected, or no change was told");
+    }
     if !found || reader.by_cgroup(FIRST + CONTAINERS) != Found::Unknown {
         bail!("a look-up found the wrong owner");
     }
@@ -54,6 +82,15 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
     let against = "HashMap<u64, u32> behind a RwLock";
     let mut figures = vec![
         Figure::ratio("containers.hit", "ns", median(&hit), against, map, 1.0),
+        Figure::ratio(
+            "containers.selected",
+            "ns",
+            median(&selected),
+            against,
+            map,
+            1.0,
+        ),
+        Figure::most("containers.chosen", "us", median(&change), 100.0),
         Figure::most("containers.miss", "ns", median(&miss), 100.0),
         Figure::most(
             "containers.mount-namespace",
