@@ -273,6 +273,7 @@ pub(crate) fn outputs(
             selected: table.selected.clone(),
             frames: table.mode.has_frames(),
             quiet: table.quiet.clone(),
+            names: table.names.clone(),
         })
         .collect();
     let start = |sink: SinkOptions| {

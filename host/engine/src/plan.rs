@@ -33,6 +33,8 @@ pub(crate) struct PlannedTable {
     pub selected: Vec<usize>,
     /// Groups of these that `columns` shows only from when one of them has a value.
     pub quiet: Vec<Vec<usize>>,
+    /// Endpoints among these in whose place `columns` shows their names, and the columns of the names.
+    pub names: Vec<(usize, usize)>,
     /// Only records for which this holds reach the guest.
     pub early: Option<Filter>,
     /// Only rows for which this holds are shown.
@@ -92,7 +94,9 @@ pub(crate) struct Switched {
 impl PlannedTable {
     /// Whether a column is still needed once the filter has decided.
     pub fn outlives_filter(&self, column: usize) -> bool {
-        self.selected.contains(&column) || self.sort.iter().any(|key| key.column == column)
+        self.selected.contains(&column)
+            || self.names.iter().any(|(_, name)| *name == column)
+            || self.sort.iter().any(|key| key.column == column)
     }
 }
 
@@ -340,6 +344,7 @@ struct Wish {
     shown: bool,
     selected: Vec<usize>,
     quiet: Vec<Vec<usize>>,
+    names: Vec<(usize, usize)>,
     filter: Option<Filter>,
     sort: Vec<SortKey>,
     max_rows: Option<usize>,
@@ -364,6 +369,11 @@ impl Wish {
             Fields::Named(text) => select::names(table, text, column),
             Fields::Shown | Fields::Own => false,
         });
+        let names = if output.sinks().any(|sink| sink.format == Format::Columns) {
+            joined.names_of(&selected)
+        } else {
+            Vec::new()
+        };
         let frames = resolved.mode.has_frames();
         if !frames && !shown.all && (output.sort.is_some() || output.max_rows.is_some()) {
             let flag = if output.sort.is_some() {
@@ -395,6 +405,7 @@ impl Wish {
                 Vec::new()
             },
             quiet,
+            names,
             filter,
             sort,
             max_rows: output
@@ -404,12 +415,14 @@ impl Wish {
         })
     }
 
-    /// The columns that somebody looks at: shown, sorted by, or filtered by.
+    /// The columns that somebody looks at: shown, themselves or by their names, sorted by, or filtered by.
     fn asked(&self) -> Vec<usize> {
         let sorted = self.sort.iter().map(|key| key.column);
         let filtered = self.filter.iter().flat_map(Filter::columns).copied();
         let selected = self.selected.iter().copied();
-        selected.chain(sorted).chain(filtered).collect()
+        let names = self.names.iter().map(|(_, name)| *name);
+        let shown = selected.chain(names);
+        shown.chain(sorted).chain(filtered).collect()
     }
 
     /// The columns that have to be there: those, and what the joined ones among them are found by.
@@ -474,6 +487,7 @@ fn plan_table(
         shown,
         selected,
         quiet,
+        names,
         filter,
         sort,
         max_rows,
@@ -489,6 +503,7 @@ fn plan_table(
         gathered: false,
         selected,
         quiet,
+        names,
         early,
         filter,
         sort,

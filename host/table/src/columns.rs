@@ -28,7 +28,8 @@
 //! bytes that are not UTF-8 `\xNN`, the characters that [`crate::text::is_hazardous`] lists `\uNNNN`.
 //! (A backslash is printed as it is; exact bytes are JSON's job.) The items of a list stand in a row,
 //! each as a shell would take it: bare, in `'...'`, or in `$'...'` with escapes. Structs are
-//! `{name=value name=value}`, bytes are hex; between the addresses of a stack stands `;`, newest first. Kinds: see [`Kind`].
+//! `{name=value name=value}`, bytes are hex; between the addresses of a stack stands `;`, newest first. An endpoint whose
+//! name is known is shown by its name. Kinds: see [`Kind`].
 
 mod cell;
 mod layout;
@@ -115,6 +116,8 @@ pub struct ColumnsWriter {
 #[derive(Debug)]
 struct Shown {
     index: usize,
+    /// The column whose values stand in place of its own where there are any.
+    name: Option<usize>,
     /// Columns stand in this order.
     place: usize,
     kind: Kind,
@@ -168,6 +171,21 @@ impl ColumnsWriter {
         self
     }
 
+    /// Shows the values of some columns in place of those of others, where there are any: the names of endpoints. Of each
+    /// pair, by their index in the table, the first is the column that is shown, the second the one with the names.
+    #[must_use]
+    pub fn with_names(mut self, names: &[(usize, usize)]) -> Self {
+        let shown = self
+            .columns
+            .iter_mut()
+            .chain(self.quiet.iter_mut().flatten());
+        for shown in shown {
+            let own = names.iter().find(|(column, _)| *column == shown.index);
+            shown.name = own.map(|(_, name)| *name);
+        }
+        self
+    }
+
     /// Brings the columns into sight in which one of the rows has a value.
     fn reveal(&mut self, rows: &Rows) {
         let has_value = |shown: &Shown| {
@@ -205,15 +223,20 @@ impl ColumnsWriter {
         self.reveal(rows);
         let header = self.header_is_due;
         self.formatter.wall_offset = rows.wall_offset;
-        let cells: Vec<Cells<'_>> = self
+        let of = |index: usize| {
+            let array = rows.columns.get(index).and_then(Option::as_deref);
+            match rows.table.columns.get(index) {
+                Some(column) => Cells::new(&column.data_type, array, rows.len),
+                None => Cells::new(&DataType::Bool, None, 0),
+            }
+        };
+        let there = |index: &usize| matches!(rows.columns.get(*index), Some(Some(_)));
+        let cells: Vec<Named<'_>> = self
             .columns
             .iter()
-            .map(|shown| {
-                let array = rows.columns.get(shown.index).and_then(Option::as_deref);
-                match rows.table.columns.get(shown.index) {
-                    Some(column) => Cells::new(&column.data_type, array, rows.len),
-                    None => Cells::new(&DataType::Bool, None, 0),
-                }
+            .map(|shown| Named {
+                own: of(shown.index),
+                name: shown.name.filter(there).map(of),
             })
             .collect();
         if self.header_is_due {
@@ -243,7 +266,7 @@ impl ColumnsWriter {
             let last = columns.len().saturating_sub(1);
             for (i, (shown, cells)) in columns.iter().zip(&cells).enumerate() {
                 cell.clear();
-                let width = formatter.cell(cells, shown.kind, row, cell);
+                let width = cells.format(formatter, shown.kind, row, cell);
                 line.cell(cell, width, shown, i == last);
             }
             line.end();
@@ -251,7 +274,7 @@ impl ColumnsWriter {
         header
     }
 
-    fn measure(&mut self, cells: &[Cells<'_>], rows: usize) {
+    fn measure(&mut self, cells: &[Named<'_>], rows: usize) {
         let Self {
             columns,
             formatter,
@@ -266,7 +289,7 @@ impl ColumnsWriter {
             let most = if *cut { WIDEST_BY_DATA } else { usize::MAX };
             for row in 0..rows.min(MEASURED) {
                 cell.clear();
-                let width = formatter.cell(cells, shown.kind, row, cell);
+                let width = cells.format(formatter, shown.kind, row, cell);
                 *natural = (*natural).max(width.min(most));
             }
         }
@@ -325,6 +348,7 @@ impl Shown {
             .max(1);
         Self {
             index,
+            name: None,
             place,
             kind,
             header,
@@ -332,6 +356,22 @@ impl Shown {
             wanted: Wanted { natural, cut },
             grows: !cut || width.is_none(),
             width: natural,
+        }
+    }
+}
+
+/// Values of a column, and names that stand in their place.
+struct Named<'a> {
+    own: Cells<'a>,
+    name: Option<Cells<'a>>,
+}
+
+impl Named<'_> {
+    /// See [`Formatter::cell`].
+    fn format(&self, formatter: &mut Formatter, kind: Kind, row: usize, out: &mut String) -> usize {
+        match self.name.as_ref().filter(|name| !name.is_null(row)) {
+            Some(name) => formatter.cell(name, Kind::None, row, out),
+            None => formatter.cell(&self.own, kind, row, out),
         }
     }
 }

@@ -39,7 +39,7 @@ pub use parse::parse_word;
 /// | `file-mode` | octal, at least 4 digits: `0644` | the same as text | |
 /// | `device` | `8:1` | the same as text | |
 /// | `address`, `address-le` | `10.0.0.1`, `2001:db8::1` (RFC 5952) | the same as text | |
-/// | `endpoint` | `10.0.0.1:443`, `[2001:db8::1]:443` | `{"address":"10.0.0.1","port":443}` | |
+/// | `endpoint` | `10.0.0.1:443`, `[2001:db8::1]:443`, or its name ([`crate::columns::ColumnsWriter::with_names`]) | `{"address":"10.0.0.1","port":443}` | |
 /// | `mac` | `00:1a:2b:3c:4d:5e` | the same as text | |
 /// | `bool` | `true`, `false` | `true`, `false` | |
 /// | `hex` | `0x1f` | the same as text | |

@@ -200,6 +200,9 @@ pub struct ShownTable {
     /// Groups of selected columns that [`Format::Columns`] shows only from when a row has a value in one of the group:
     /// see [`crate::columns::ColumnsWriter::with_quiet`].
     pub quiet: Vec<Vec<usize>>,
+    /// Selected columns in whose place [`Format::Columns`] shows the values of another one where there are any: see
+    /// [`crate::columns::ColumnsWriter::with_names`].
+    pub names: Vec<(usize, usize)>,
 }
 
 /// A running output.

@@ -94,6 +94,7 @@ fn options(format: Format, table: &Arc<Table>) -> OutputOptions {
             selected: vec![0, 1, 2, 3, 4],
             frames: false,
             quiet: Vec::new(),
+            names: Vec::new(),
         }],
         words: Words::fixed(),
         terminal: TerminalOptions::default(),

@@ -327,6 +327,14 @@ impl JoinColumns {
         needed
     }
 
+    /// The endpoints among the selected columns whose names are not selected themselves, and these.
+    pub fn names_of(&self, selected: &[usize]) -> Vec<(usize, usize)> {
+        let endpoints = self.endpoints.iter().copied();
+        endpoints
+            .filter(|(endpoint, name)| selected.contains(endpoint) && !selected.contains(name))
+            .collect()
+    }
+
     /// The endpoints whose names are wanted.
     fn names(&self, wanted: &[usize]) -> impl Iterator<Item = (usize, usize)> {
         let endpoints = self.endpoints.iter().copied();

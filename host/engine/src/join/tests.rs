@@ -107,6 +107,7 @@ fn planned(mut table: ResolvedTable, wanted: &[&str]) -> PlannedTable {
         gathered: false,
         selected: wanted,
         quiet: Vec::new(),
+        names: Vec::new(),
         early: None,
         filter: None,
         sort: Vec::new(),
@@ -570,4 +571,17 @@ fn endpoints_have_the_names_of_pods_and_containers() {
     assert_eq!(texts(get("dst.name").as_ref()), some(&names));
     let get = added(&mut join, &plan, vec![Some(dst.slice(2, 2))], 2);
     assert!(get("dst.name").is_none());
+}
+
+#[test]
+fn columns_show_an_endpoint_by_its_name_unless_the_name_has_a_column() {
+    let mut table = table(&[
+        ("src", Kind::endpoint_type(), Kind::Endpoint, None),
+        ("dst", Kind::endpoint_type(), Kind::Endpoint, None),
+    ]);
+    let columns = append(&mut table, &sources());
+    let [src, dst] = ["src.name", "dst.name"].map(|name| table.table.find(name).unwrap());
+    assert_eq!(columns.names_of(&[0, 1]), [(0, src), (1, dst)]);
+    assert_eq!(columns.names_of(&[1, src]), [(1, dst)]);
+    assert_eq!(columns.names_of(&[0, 1, dst]), [(0, src)]);
 }

@@ -128,8 +128,8 @@ fn endpoint(field: &Field) -> Option<(DataType, Read)> {
     let read = Read::Struct {
         size: layout.size,
         fields,
-        // What lies where a port would is none when the address is one of another family.
-        by_first: place.socket,
+        // What lies where a port would is none when the address is one of another family, or there is none.
+        by_first: place.socket || place.address.version.is_some(),
         data_type: data_type.clone(),
     };
     Some((data_type, read))

@@ -490,3 +490,53 @@ fn quiet_columns_come_into_sight_with_their_first_value() {
         -                -                -                      2\n";
     assert_eq!(text, expected);
 }
+
+#[test]
+fn an_endpoint_is_shown_by_its_name_where_it_has_one() {
+    let table = table(&[
+        (
+            "dst",
+            "struct<address: bytes, port: u16>",
+            Kind::Endpoint,
+            None,
+        ),
+        ("dst.name", "text", Kind::None, None),
+    ]);
+    let empty = arrow_array::new_empty_array(&Kind::endpoint_type().arrow());
+    let fields = arrow_array::cast::AsArray::as_struct(&empty)
+        .fields()
+        .clone();
+    let addresses: ArrayRef = Arc::new(BinaryArray::from_iter_values([
+        [10, 0, 0, 1],
+        [10, 0, 0, 2],
+    ]));
+    let ports: ArrayRef = Arc::new(arrow_array::UInt16Array::from(vec![80, 443]));
+    let dst: ArrayRef =
+        Arc::new(StructArray::try_new(fields, vec![addresses, ports], None).unwrap());
+    let batch = |names: Option<[Option<&str>; 2]>| {
+        let names = names.map(|names| -> ArrayRef {
+            Arc::new(BinaryArray::from_iter(names.map(|v| v.map(str::as_bytes))))
+        });
+        Rows::new(Arc::clone(&table), vec![Some(dst.clone()), names], 2, 0).unwrap()
+    };
+    let shown = |selected: &[usize], names: &[(usize, usize)]| {
+        let terminal = TerminalOptions::default();
+        let mut writer = ColumnsWriter::new(&table, selected, words(), terminal).with_names(names);
+        let mut text = screen(&mut writer, &batch(None));
+        text += &screen(
+            &mut writer,
+            &batch(Some([None, Some("p/shop/c\u{1b}art:443")])),
+        );
+        text
+    };
+    let bare = "DST\n10.0.0.1:80\n10.0.0.2:443\n";
+    assert_eq!(
+        shown(&[0], &[(0, 1)]),
+        format!("{bare}10.0.0.1:80\np/shop/c\\x1bart:443\n"),
+        "and nothing of it is a command"
+    );
+    assert_eq!(
+        shown(&[0], &[]),
+        format!("{bare}10.0.0.1:80\n10.0.0.2:443\n")
+    );
+}

@@ -200,12 +200,15 @@ impl Kind {
             selected,
             frames,
             quiet,
+            names,
         } = shown;
         let words = words.clone();
         let name = named.then_some(table.name.as_str());
         match format {
             Format::Columns => Self::Columns(Box::new(
-                ColumnsWriter::new(table, selected, words, terminal.clone()).with_quiet(quiet),
+                ColumnsWriter::new(table, selected, words, terminal.clone())
+                    .with_quiet(quiet)
+                    .with_names(names),
             )),
             Format::Json => Self::Json(Box::new(
                 JsonWriter::new(table, selected, words).named(name),

@@ -61,6 +61,7 @@ pub(super) fn shown(table: Arc<Table>, frames: bool) -> ShownTable {
         selected: vec![0],
         frames,
         quiet: Vec::new(),
+        names: Vec::new(),
     }
 }
 
