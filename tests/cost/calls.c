@@ -2,17 +2,19 @@
 // The traced side of cost.sh: one pinned thread that makes calls of one kind, in bursts with rests between them, so
 // that no reader falls behind.
 //
-//   calls open|exec|exec-failed|other    prints the nanoseconds of CPU time of one call: of 100 bursts that which nine in
+//   calls open|exec|exec-failed|connection|other    prints the nanoseconds of CPU time of one call: of 100 bursts that which nine in
 //                                   ten exceed, because what else runs only adds
 //
 // CPU time, its children's included, because a wait for a child lets others run.
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -51,6 +53,31 @@ static void exec_self(void)
 	waitpid(child, NULL, 0);
 }
 
+// A connection to itself, from connect to the end of both sides. A reset, so that nothing waits for late packets.
+static void connection(void)
+{
+	static struct sockaddr_in to = {.sin_family = AF_INET};
+	static const struct linger reset = {.l_onoff = 1};
+	static int listener = -1;
+	socklen_t size = sizeof(to);
+	int client, server;
+
+	if (listener < 0) {
+		to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		listener = socket(AF_INET, SOCK_STREAM, 0);
+		if (bind(listener, (struct sockaddr *)&to, size) || listen(listener, 16) ||
+		    getsockname(listener, (struct sockaddr *)&to, &size))
+			exit(1);
+	}
+	client = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(client, (struct sockaddr *)&to, sizeof(to)))
+		exit(1);
+	server = accept(listener, NULL, NULL);
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(client);
+	close(server);
+}
+
 static double spent(void)
 {
 	struct timespec own;
@@ -76,7 +103,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*call)(void);
 		int burst;
-	} kinds[] = {{"open", open_missing, 1000}, {"exec-failed", exec_missing, 1000}, {"exec", exec_self, 10}, {"other", other_call, 20000}};
+	} kinds[] = {{"open", open_missing, 1000}, {"exec-failed", exec_missing, 1000}, {"exec", exec_self, 10},
+		     {"connection", connection, 100}, {"other", other_call, 20000}};
+	enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
 	double bursts[BURSTS];
 	cpu_set_t one;
 	size_t kind;
@@ -84,11 +113,11 @@ int main(int argc, char **argv)
 	own = argv;
 	if (argc == 2 && !strcmp(argv[1], "nothing"))
 		return 0;
-	for (kind = 0; kind < 4; kind++)
+	for (kind = 0; kind < KINDS; kind++)
 		if (argc == 2 && !strcmp(argv[1], kinds[kind].name))
 			break;
-	if (kind == 4) {
-		fprintf(stderr, "calls open|exec|exec-failed|other\n");
+	if (kind == KINDS) {
+		fprintf(stderr, "calls open|exec|exec-failed|connection|other\n");
 		return 2;
 	}
 	CPU_ZERO(&one);

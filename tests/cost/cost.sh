@@ -3,7 +3,7 @@
 # process that the gadget was not asked for, and of one that it shows. The three take turns; each figure is the
 # smallest of its rounds, because what else runs on the machine only adds.
 #
-#   sudo tests/cost/cost.sh BUNDLE open|exec|exec-failed|other [ROUNDS]
+#   sudo tests/cost/cost.sh BUNDLE open|exec|exec-failed|connection|other [ROUNDS]
 #
 # The program is IG_BIN, or target/release/ig.
 set -eu

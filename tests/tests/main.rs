@@ -53,3 +53,5 @@ mod trace_exec_py;
 mod trace_open;
 #[cfg(test)]
 mod trace_signal;
+#[cfg(test)]
+mod trace_tcp;

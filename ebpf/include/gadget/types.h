@@ -52,13 +52,13 @@ union gadget_ip_addr_t {
 };
 struct gadget_l3endpoint_t {
 	union gadget_ip_addr_t addr_raw;
-	__u8 version; /* 4 or 6 */
+	__u8 version; /* 4 or 6; 0: there is none */
 };
 struct gadget_l4endpoint_t {
 	union gadget_ip_addr_t addr_raw;
 	__u16 port; /* host byte order */
 	__u16 proto_raw; /* IPPROTO_* */
-	__u8 version; /* 4 or 6 */
+	__u8 version; /* 4 or 6; 0: there is none */
 };
 
 /* ---- metrics ---- */

@@ -5,10 +5,11 @@ use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, CreateContainerRequest, ImageSpec, LinuxPodSandboxConfig,
     LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
-    PodSandboxMetadata, RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest,
-    StartContainerRequest, StopPodSandboxRequest, VersionRequest,
+    PodSandboxMetadata, PodSandboxStatusRequest, RemoveContainerRequest, RemovePodSandboxRequest,
+    RunPodSandboxRequest, StartContainerRequest, StopPodSandboxRequest, VersionRequest,
 };
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
@@ -109,6 +110,21 @@ impl Pods {
         let id = answer.expect("RunPodSandbox").into_inner().pod_sandbox_id;
         self.pods.push(id.clone());
         id
+    }
+
+    /// The address of a pod, in a network of pods alone.
+    pub fn address(&mut self, sandbox: &str) -> IpAddr {
+        let request = PodSandboxStatusRequest {
+            pod_sandbox_id: sandbox.to_owned(),
+            verbose: false,
+        };
+        let answer = self
+            .executor
+            .block_on(self.client.pod_sandbox_status(request));
+        let status = answer.expect("PodSandboxStatus").into_inner().status;
+        let network = status.and_then(|status| status.network);
+        let address = network.expect("a network").ip;
+        address.parse().expect("an address")
     }
 
     /// Starts a container of a pod that was made so; gives its id.

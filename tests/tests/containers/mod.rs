@@ -5,6 +5,7 @@ mod churn;
 mod containerd;
 mod crowd;
 mod docker;
+mod endpoints;
 mod forged;
 mod guest;
 mod held;
