@@ -8,6 +8,7 @@
 //   ring lone COUNT         says "ready", waits for a line, opens a file that is not there every 30 to 70 ms
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -57,22 +58,34 @@ static int ready(void)
 	return getchar() < 0;
 }
 
+/* The headers have variables of their own beside it. */
+static int set(struct bpf_object *object, const char *name, unsigned value)
+{
+	const struct btf *btf = bpf_object__btf(object);
+	int id = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC), i;
+	const struct btf_type *section = btf__type_by_id(btf, id);
+	size_t size;
+	char *image = (char *)bpf_map__initial_value(bpf_object__find_map_by_name(object, ".rodata"), &size);
+
+	for (i = 0; section && image && i < btf_vlen(section); i++) {
+		const struct btf_var_secinfo *v = btf_var_secinfos(section) + i;
+
+		if (strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, v->type)->name_off), name) == 0) {
+			memcpy(image + v->offset, &value, sizeof(value));
+			return 0;
+		}
+	}
+	return -1;
+}
+
 static int poll_ring(const char *path, unsigned tid)
 {
 	struct bpf_object *object = bpf_object__open_file(path, NULL);
 	struct bpf_program *program;
 	struct ring_buffer *ring;
-	size_t size;
-	unsigned *traced;
 	double begin;
 
-	if (!object)
-		return 1;
-	traced = (unsigned *)bpf_map__initial_value(bpf_object__find_map_by_name(object, ".rodata"), &size);
-	if (!traced || size != sizeof(*traced))
-		return 1;
-	*traced = tid;
-	if (bpf_object__load(object))
+	if (!object || set(object, "traced_tid", tid) || bpf_object__load(object))
 		return 1;
 	bpf_object__for_each_program(program, object)
 		if (!bpf_program__attach(program))

@@ -18,6 +18,7 @@ mod native;
 mod process;
 mod replay;
 mod ring;
+mod select;
 mod start;
 mod write;
 
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 12] = [
+const BENCHES: [(&str, Bench); 13] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
@@ -41,6 +42,7 @@ const BENCHES: [(&str, Bench); 12] = [
     ("containers", containers::run),
     ("join", join::run),
     ("ring", ring::run),
+    ("select", select::run),
     ("end-to-end", end_to_end::run),
 ];
 
