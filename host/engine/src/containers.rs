@@ -95,7 +95,7 @@ impl Containers {
         let watch = if told {
             Watch::start(options, filter, say)
         } else {
-            Watch::unwatched(options)
+            Watch::unwatched(options, say)
         }?;
         let directory = Arc::clone(watch.service().directory());
         let keeper =

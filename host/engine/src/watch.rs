@@ -55,7 +55,7 @@ impl Watch {
             }
         };
         options.watched = watcher.is_some();
-        let service = Arc::new(Service::start(options).map_err(|e| e.to_string())?);
+        let service = Arc::new(begin(options, say)?);
         let kernel = watcher
             .map(|watcher| Kernel::start(watcher, Arc::clone(&service), say.clone()))
             .transpose()?;
@@ -66,14 +66,13 @@ impl Watch {
     ///
     /// # Errors
     /// As for [`Watch::start`].
-    pub fn unwatched(options: Options) -> Result<Self, String> {
+    pub fn unwatched(options: Options, say: &Say) -> Result<Self, String> {
         let options = Options {
             watched: false,
             ..options
         };
-        let service = Service::start(options).map_err(|e| e.to_string())?;
         Ok(Self {
-            service: Arc::new(service),
+            service: Arc::new(begin(options, say)?),
             kernel: None,
         })
     }
@@ -86,6 +85,14 @@ impl Watch {
     pub fn settled(&self) -> Option<Settled> {
         self.kernel.as_ref().map(|kernel| kernel.settled.clone())
     }
+}
+
+/// A service that tells the user of runtimes that are lost and found.
+fn begin(options: Options, say: &Say) -> Result<Service, String> {
+    let service = Service::start(options).map_err(|e| e.to_string())?;
+    let say = say.clone();
+    service.on_outage(move |sentence| say(sentence));
+    Ok(service)
 }
 
 impl Kernel {
