@@ -105,6 +105,7 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
     if !containers.ready(RUNTIMES_WITHIN) {
         say("a container runtime does not answer; what only it knows is missing");
     }
+    let all = selectors.is_empty();
     let mut listing = Listing {
         list: List::new(containers.directory(), selectors),
         plan,
@@ -117,7 +118,10 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
     }
     let events = listing.list.look(true);
     if events.is_empty() && !watch {
-        say("no container is there, as far as can be seen");
+        let asked = if all { "" } else { " that was asked for" };
+        say(&format!(
+            "no container{asked} is there, as far as can be seen"
+        ));
     }
     listing.show(events)?;
     while watch && stop.reason().is_none() && !listing.outputs.closed() {
