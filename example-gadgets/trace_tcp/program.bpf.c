@@ -265,10 +265,14 @@ static __always_inline void set_endpoints(struct event *event, struct sock *sk)
 	}
 }
 
-/* A record about a socket; NULL: there is no room. The process is left to the caller. */
-static __always_inline struct event *begin(struct sock *sk, enum what what, __u32 error)
+/*
+ * A record about a socket of a process in `cgroup`, 0: nobody knows of which; NULL: there is no room. The process is left to
+ * the caller.
+ */
+static __always_inline struct event *begin(struct sock *sk, enum what what, __u32 error,
+					   gadget_cgroup_id cgroup)
 {
-	struct event *event = gadget_reserve_buf(&events, sizeof(*event));
+	struct event *event = gadget_reserve_buf_as(&events, sizeof(*event), cgroup);
 
 	if (!event)
 		return (void *)0;
@@ -308,17 +312,12 @@ static __always_inline void set_bytes(struct event *event, struct sock *sk, bool
 	event->counted = true;
 }
 
-static __always_inline void set_nobody(struct event *event)
-{
-	__builtin_memset(&event->proc, 0, sizeof(event->proc));
-}
-
 /* Would a record of nobody be discarded? It would while anybody is asked for. */
 static __always_inline bool nobody_is_unwanted(void)
 {
 	gadget_comm comm[TASK_COMM_LEN] = {};
 
-	return gadget_should_discard_data(0, 0, 0, comm, -1, -1);
+	return gadget_should_discard_cgroup(0) || gadget_should_discard_data(0, 0, 0, comm, -1, -1);
 }
 
 /* ---- states: here `sk` is a typed pointer, and what it leads to is read by plain loads ---- */
@@ -381,7 +380,7 @@ static __always_inline void answered(void *ctx, struct sock *sk, __u64 key, int 
 			gadget_process_populate(&found.proc);
 		connection = &found;
 	}
-	event = begin(sk, connect, error);
+	event = begin(sk, connect, error, connection->proc.cgroup_id);
 	if (event) {
 		event->proc = connection->proc;
 		set_duration(event, connection->since);
@@ -431,12 +430,11 @@ static __always_inline void ends_unknown(void *ctx, struct sock *sk, __u64 key, 
 		return;
 	if (is_held(sk) ? gadget_should_discard_data_current() : nobody_is_unwanted())
 		return;
-	event = begin(sk, close, sk->sk_err);
+	if (is_held(sk))
+		gadget_process_populate(&over.proc);
+	event = begin(sk, close, sk->sk_err, over.proc.cgroup_id);
 	if (event) {
-		if (is_held(sk))
-			gadget_process_populate(&event->proc);
-		else
-			set_nobody(event);
+		event->proc = over.proc;
 		gadget_submit_buf(ctx, &events, event, sizeof(*event));
 	}
 	if (new == TCP_CLOSE)
@@ -455,7 +453,7 @@ static __always_inline void ends(void *ctx, struct sock *sk, __u64 key, int old,
 		return;
 	}
 	if (connection->stage != OVER) {
-		event = begin(sk, close, sk->sk_err);
+		event = begin(sk, close, sk->sk_err, connection->proc.cgroup_id);
 		if (event) {
 			event->proc = connection->proc;
 			set_duration(event, connection->since);
@@ -554,7 +552,7 @@ static __always_inline int accepted(struct syscall_trace_exit *ctx)
 		return 0;
 	key = (__u64)sk;
 	gadget_process_populate(&new.proc);
-	event = begin(sk, accept, 0);
+	event = begin(sk, accept, 0, new.proc.cgroup_id);
 	if (event) {
 		event->proc = new.proc;
 		gadget_submit_buf(ctx, &events, event, sizeof(*event));
@@ -568,7 +566,7 @@ static __always_inline int accepted(struct syscall_trace_exit *ctx)
 	/* The other side broke it while it waited to be accepted. */
 	if (was_told(key, inode))
 		return 0;
-	event = begin(sk, close, BPF_CORE_READ(sk, sk_err));
+	event = begin(sk, close, BPF_CORE_READ(sk, sk_err), new.proc.cgroup_id);
 	if (event) {
 		event->proc = new.proc;
 		set_bytes(event, sk, false, TCP_CLOSE);
@@ -635,7 +633,7 @@ int connect_exit(struct syscall_trace_exit *ctx)
 	key = (__u64)sk;
 	if (was_told(key, inode) || bpf_map_lookup_elem(&known, &key))
 		return 0;
-	event = begin(sk, connect, error);
+	event = begin(sk, connect, error, bpf_get_current_cgroup_id());
 	if (!event)
 		return 0;
 	gadget_process_populate(&event->proc);
