@@ -207,7 +207,8 @@ static __always_inline bool gadget_should_discard_data(gadget_mntns_id mntns_id,
 						       gadget_uid uid, gadget_gid gid)
 {
 	if (gadget_filter_followed || gadget_filter_by_cgroup) {
-		bool current = tid == (__u32)bpf_get_current_pid_tgid();
+		/* 0 is nobody, and not the idle task that an interrupt found. */
+		bool current = tid && tid == (__u32)bpf_get_current_pid_tgid();
 
 		if (gadget_filter_followed &&
 		    (!current || !gadget_is_followed(bpf_get_current_task_btf())))
