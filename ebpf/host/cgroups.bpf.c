@@ -152,6 +152,20 @@ struct {
 	__uint(value_size, sizeof(struct made) + PATH_BYTES + ARGS_BYTES);
 } made_scratch SEC(".maps");
 
+/*
+ * Read by a helper and not through the typed pointer: for each pointer that is followed in one the verifier looks for
+ * four names in all of the kernel's types, one after the other, which takes longer than all else at the load.
+ */
+static __always_inline bool is_watched(struct cgroup___watched *cgroup)
+{
+	return BPF_CORE_READ(cgroup, root, hierarchy_id) == (int)hierarchy;
+}
+
+static __always_inline __u64 id_of(struct cgroup___watched *cgroup)
+{
+	return BPF_CORE_READ(cgroup, kn, id);
+}
+
 static __always_inline struct progress *begin(void)
 {
 	__u32 zero = 0;
@@ -254,13 +268,13 @@ int cgroup_made(__u64 *ctx)
 	__u32 zero = 0;
 	long read;
 
-	if (cgroup->root->hierarchy_id != (int)hierarchy)
+	if (!is_watched(cgroup))
 		return 0;
 	progress = begin();
 	if (!progress)
 		return 0;
-	id = cgroup->kn->id;
-	parent = cgroup->self.parent->cgroup->kn->id;
+	id = id_of(cgroup);
+	parent = BPF_CORE_READ(cgroup, self.parent, cgroup, kn, id);
 	if (gadget_filter_by_cgroup)
 		mark(progress, id, parent);
 	made = bpf_map_lookup_elem(&made_scratch, &zero);
@@ -329,9 +343,9 @@ int cgroup_removed(__u64 *ctx)
 	struct cgroup___watched *cgroup = (void *)ctx[0];
 	__u64 id;
 
-	if (cgroup->root->hierarchy_id != (int)hierarchy)
+	if (!is_watched(cgroup))
 		return 0;
-	id = cgroup->kn->id;
+	id = id_of(cgroup);
 	bpf_map_delete_elem(&fresh_cgroups, &id);
 	/* Nobody is in it who could still run, and the id does not come back. */
 	if (gadget_filter_by_cgroup)
@@ -347,9 +361,9 @@ int cgroup_emptied(__u64 *ctx)
 	struct cgroup___watched *cgroup = (void *)ctx[0];
 	int populated = ctx[2];
 
-	if (populated || cgroup->root->hierarchy_id != (int)hierarchy)
+	if (populated || !is_watched(cgroup))
 		return 0;
-	tell(EMPTIED, cgroup->kn->id);
+	tell(EMPTIED, id_of(cgroup));
 	return 0;
 }
 
