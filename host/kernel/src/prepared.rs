@@ -5,6 +5,7 @@ use ig_object::{Hook, Needed, Note, Object, PrepareOptions, Prepared};
 
 use crate::error::{LoadError, ProgramError, Step, chain, hook_text};
 use crate::host::KERNEL_BTF;
+use crate::sys::btf::KernelBtf;
 use crate::sys::os;
 
 /// The object as aya takes it, without the programs of these names, and what goes into its maps of programs.
@@ -48,7 +49,7 @@ impl KernelTypes {
             path: KERNEL_BTF,
             cause,
         };
-        let whole = std::fs::read(KERNEL_BTF).map_err(|cause| error(cause.to_string()))?;
+        let whole = KernelBtf::open(KERNEL_BTF).map_err(|cause| error(cause.to_string()))?;
         // Type numbers stay, everything else is the smallest type: aya's parser takes as long as there are bytes.
         let slim = ig_object::slim(&whole, &needed).map_err(|cause| error(chain(&cause)))?;
         let btf = Btf::parse(&slim, Endianness::default()).map_err(|cause| error(chain(&cause)))?;

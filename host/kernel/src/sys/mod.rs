@@ -2,5 +2,6 @@
 //! but for the mapped ring (`ring/mapping.rs`).
 
 pub(crate) mod bpf;
+pub(crate) mod btf;
 pub(crate) mod os;
 pub(crate) mod probe;
