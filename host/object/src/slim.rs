@@ -225,8 +225,15 @@ pub fn slim(vmlinux_btf: &[u8], needed: &Needed) -> Result<Vec<u8>, BtfError> {
     Ok(write_btf(&slim, &names.kept))
 }
 
+/// Nearly all of what comes out is these: they are copied, not counted out byte by byte.
 fn placeholders(types: &mut Vec<u8>, number: u32) {
-    types.extend(std::iter::repeat_n(PLACEHOLDER, number as usize).flatten());
+    const MANY: [[u8; PLACEHOLDER.len()]; 256] = [PLACEHOLDER; 256];
+    let mut left = number as usize;
+    while left > 0 {
+        let some = left.min(MANY.len());
+        types.extend_from_slice(MANY.get(..some).unwrap_or_default().as_flattened());
+        left -= some;
+    }
 }
 
 /// Where a type of so many words has offsets of strings.
