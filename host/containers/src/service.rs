@@ -7,8 +7,8 @@ use crate::options::Options;
 use crate::outages::Outages;
 use crate::runtimes::{Runtimes, Said};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -121,6 +121,8 @@ enum Message {
 /// What the identity thread is told beside its queue.
 #[derive(Debug, Default)]
 struct Flags {
+    /// Messages in the queue: it takes memory for those that wait, not for as many as may.
+    waiting: AtomicUsize,
     /// Messages did not fit into the queue.
     lost: AtomicBool,
     /// Nobody tells of new cgroups any more.
@@ -143,7 +145,7 @@ impl std::fmt::Debug for Say {
 pub struct Service {
     directory: Arc<Directory>,
     unified: bool,
-    sender: SyncSender<Message>,
+    sender: Sender<Message>,
     flags: Arc<Flags>,
     runtimes: Arc<Runtimes>,
     thread: Option<JoinHandle<()>>,
@@ -159,7 +161,7 @@ impl Service {
         let hierarchy = Hierarchy::find().ok_or(StartError::NoCgroups)?;
         let unified = hierarchy.unified;
         let directory = Arc::new(Directory::default());
-        let (sender, messages) = mpsc::sync_channel(MOST_WAITING);
+        let (sender, messages) = mpsc::channel();
         let flags = Arc::new(Flags::default());
         let runtimes = {
             let (sender, flags) = (sender.clone(), Arc::clone(&flags));
@@ -239,7 +241,7 @@ impl Service {
         }
         let (who, taken) = mpsc::sync_channel(1);
         // A queue that is full has no end that is worth to wait for.
-        self.sender.try_send(Message::Asked(who)).is_ok()
+        put(&self.sender, &self.flags, Message::Asked(who))
             && taken
                 .recv_timeout(end.saturating_duration_since(Instant::now()))
                 .is_ok()
@@ -251,18 +253,28 @@ impl Drop for Service {
         // The runtimes' threads hold senders, too: an end that is said, not one that is noticed. A queue that is full has
         // something that wakes the thread.
         self.flags.end.store(true, Ordering::Release);
-        let _ = self.sender.try_send(Message::Wake);
+        put(&self.sender, &self.flags, Message::Wake);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn give(sender: &SyncSender<Message>, flags: &Flags, message: Message) {
-    match sender.try_send(message) {
-        Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-        Err(TrySendError::Full(_)) => flags.lost.store(true, Ordering::Release),
+fn give(sender: &Sender<Message>, flags: &Flags, message: Message) {
+    if !put(sender, flags, message) {
+        flags.lost.store(true, Ordering::Release);
     }
+}
+
+/// Puts a message into the queue. False: it is full.
+fn put(sender: &Sender<Message>, flags: &Flags, message: Message) -> bool {
+    if flags.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
+        flags.waiting.fetch_sub(1, Ordering::Relaxed);
+        return false;
+    }
+    // The thread that takes them may have ended: nobody misses it.
+    let _ = sender.send(message);
+    true
 }
 
 /// The identity thread.
@@ -276,7 +288,11 @@ fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watc
     while !end() {
         let until = due.map_or(tick, |_| Instant::now());
         let wait = until.saturating_duration_since(Instant::now());
-        let idle = match messages.recv_timeout(wait) {
+        let message = messages.recv_timeout(wait);
+        if message.is_ok() {
+            flags.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        let idle = match message {
             Ok(Message::Event(event)) => {
                 if identity.told(event) == Next::Scan {
                     untold = true;
