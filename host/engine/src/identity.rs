@@ -1,6 +1,6 @@
 //! What a record says of whose it is: the ids in its struct, by their typedefs.
 
-use ig_object::btf::{Field, FieldType, Layout};
+use ig_object::btf::{Field, FieldType, Layout, is_big_endian};
 
 /// The id of a hierarchy's root. Where controllers are in hierarchies of version 1, everything is in that of version 2's
 /// root, containers too: it says nothing where a mount namespace does.
@@ -53,14 +53,55 @@ impl RecordIdentity {
         (identity.cgroup.is_some() || identity.mount_namespace.is_some()).then_some(identity)
     }
 
+    /// The same of fields that are named by their paths. None: one of them is not there, or is no number that can be read as it
+    /// lies there.
+    pub fn of_fields(
+        layout: &Layout,
+        cgroup: Option<&str>,
+        mount_namespace: Option<&str>,
+        timestamp: Option<&str>,
+    ) -> Option<Self> {
+        // Outside: whether it can be read. Inside: whether there is one.
+        let find = |path: Option<&str>| match path {
+            None => Some(None),
+            Some(path) => {
+                let found = layout.field(path)?;
+                number(found.field, found.bit_offset).map(Some)
+            }
+        };
+        Some(Self {
+            cgroup: find(cgroup)?,
+            mount_namespace: find(mount_namespace)?,
+            timestamp: find(timestamp)?,
+        })
+    }
+
+    /// The id of the cgroup that the record with this payload names.
+    #[inline]
+    pub fn cgroup(&self, payload: &[u8]) -> Option<u64> {
+        self.cgroup.and_then(|place| place.read(payload))
+    }
+
+    /// The inode number of the mount namespace that the record with this payload names.
+    #[inline]
+    pub fn mount_namespace(&self, payload: &[u8]) -> Option<u64> {
+        self.mount_namespace.and_then(|place| place.read(payload))
+    }
+
+    /// When the record with this payload says that it was made.
+    #[inline]
+    pub fn time(&self, payload: &[u8]) -> Option<u64> {
+        let time = self.timestamp.and_then(|place| place.read(payload));
+        time.filter(|time| *time != 0)
+    }
+
     /// What the record with this payload says. A field that the record is too short for says nothing.
     #[inline]
     pub fn read(&self, payload: &[u8]) -> Identity {
-        let number = |place: Option<Place>| place.and_then(|place| place.read(payload));
         Identity {
-            cgroup: number(self.cgroup).unwrap_or(0),
-            mount_namespace: number(self.mount_namespace).unwrap_or(0),
-            time: number(self.timestamp).filter(|time| *time != 0),
+            cgroup: self.cgroup(payload).unwrap_or(0),
+            mount_namespace: self.mount_namespace(payload).unwrap_or(0),
+            time: self.time(payload),
         }
     }
 }
@@ -102,11 +143,17 @@ fn find(layout: &Layout, typedef: &str) -> Option<Place> {
 }
 
 fn place(field: &Field, bits: u64, typedef: &str) -> Option<Place> {
+    let named = field.typedefs.iter().any(|name| name == typedef);
+    number(field, bits).filter(|_| named)
+}
+
+fn number(field: &Field, bits: u64) -> Option<Place> {
     let is_number = matches!(field.ty, FieldType::Int { .. })
         && field.bit_size.is_none()
         && matches!(field.size, 4 | 8)
-        && bits.is_multiple_of(8);
-    if !is_number || !field.typedefs.iter().any(|name| name == typedef) {
+        && bits.is_multiple_of(8)
+        && !is_big_endian(&field.typedefs);
+    if !is_number {
         return None;
     }
     Some(Place {
@@ -184,6 +231,30 @@ mod tests {
             }
         );
         assert_eq!(identity.read(&[]), Identity::default());
+    }
+
+    #[test]
+    fn fields_are_found_by_path_if_they_can_be_read_as_they_lie_there() {
+        let mut swapped = field("swapped", 16, 8, "__be64");
+        swapped.typedefs = vec!["__be64".to_owned()];
+        let layout = layout(vec![
+            field("when", 0, 8, "u64"),
+            nested(8, false, vec![field("c", 0, 4, "u32")]),
+            swapped,
+        ]);
+        let of = |cgroup, time| RecordIdentity::of_fields(&layout, cgroup, None, time);
+        let identity = of(Some("inner.c"), Some("when")).unwrap();
+        let payload: Vec<u8> = (0..16).collect();
+        let (cgroup, time) = (
+            u64::from(u32::from_le_bytes([8, 9, 10, 11])),
+            u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7]),
+        );
+        assert_eq!(identity.cgroup(&payload), Some(cgroup));
+        assert_eq!(identity.mount_namespace(&payload), None);
+        assert_eq!(identity.time(&payload), Some(time));
+        assert_eq!(identity.cgroup(&payload[..11]), None);
+        assert_eq!(of(Some("swapped"), None), None);
+        assert_eq!(of(Some("inner.c"), Some("none")), None);
     }
 
     #[test]

@@ -576,7 +576,7 @@ impl Pipeline {
             };
             let full = self
                 .join
-                .add(&sink.plan, &mut columns, Some(origin), picked.len(), now)?;
+                .add(&sink.plan, &mut columns, Some(origin), picked.len(), now);
             let rows = Rows {
                 table: sink.plan.table.clone(),
                 columns,
@@ -753,7 +753,7 @@ fn rows(
             ));
         }
         let picked = Picked::origins(span, &origin).map_err(|e| at(&e))?;
-        let times = (plan.decoded.len() + plan.join.decodes()) as u64;
+        let times = plan.decoded.len() as u64;
         *read = read.saturating_add(picked.bytes().saturating_mul(times));
         if *read > MOST_DECODED.max((span.len() as u64).saturating_mul(times)) {
             return Err(at(&format!(
@@ -766,9 +766,9 @@ fn rows(
             source,
             picked: &picked,
         };
-        full = join.add(plan, &mut columns, Some(origin), rows, now)?;
+        full = join.add(plan, &mut columns, Some(origin), rows, now);
     } else {
-        full = join.add(plan, &mut columns, None, rows, now)?;
+        full = join.add(plan, &mut columns, None, rows, now);
     }
     let rows = Rows {
         table: plan.table.clone(),

@@ -440,8 +440,9 @@ fn plan_table(
     sources: &[ResolvedSource],
     early: bool,
 ) -> Result<PlannedTable, RunError> {
-    let needed = wish.needed(table, joined);
-    let join = joined.plan(&table.table, sources, &needed)?;
+    let mut needed = wish.asked();
+    let join = joined.plan(&table.table, &needed);
+    needed.extend(joined.read(&table.table, &needed));
     let ResolvedTable {
         table,
         mode,

@@ -1,9 +1,9 @@
 //! Which columns the host joins to a table, and by which of its own.
 
-use crate::options::RunError;
+use crate::identity::RecordIdentity;
 use ig_bundle::manifest::{ColumnSource, ResolvedSource, ResolvedTable};
 use ig_containers::{Field, FieldType};
-use ig_records::decode::{Decoder, FieldSpec, default_columns};
+use ig_records::decode::default_columns;
 use ig_table::{Column, DataType, Kind, Table};
 
 /// What is joined to one table.
@@ -18,7 +18,7 @@ pub(crate) struct JoinColumns {
     endpoints: Vec<(usize, usize)>,
 }
 
-/// By what an owner is found: columns of the table's own, or fields of the record.
+/// By what an owner is found: columns of the table's own, or the record.
 #[derive(Clone, Debug, Default)]
 struct Identity {
     /// The first of its columns; none: the record's fields.
@@ -29,16 +29,8 @@ struct Identity {
     owner: Option<usize>,
     /// It is decoded, so that rows with an origin have it from their record.
     decoded: bool,
-    record: Option<RecordFields>,
-}
-
-/// Fields of the record by which its owner is found, for tables that show none.
-#[derive(Clone, Debug)]
-struct RecordFields {
-    source: usize,
-    cgroup: Option<FieldSpec>,
-    mount_ns: Option<FieldSpec>,
-    time: Option<FieldSpec>,
+    /// The source, and where its records say it: there it is read for rows that have an origin, without a column.
+    record: Option<(usize, RecordIdentity)>,
 }
 
 /// Shown when nobody chooses columns. Those of one group come into sight together.
@@ -190,6 +182,9 @@ fn identities(table: &ResolvedTable, sources: &[ResolvedSource]) -> Vec<Identity
         ..Identity::default()
     }));
     found.sort_by_key(|identity| identity.column);
+    for identity in found.iter_mut().filter(|identity| identity.decoded) {
+        identity.record = of_columns(table, sources, identity);
+    }
     // The record says whose a row is before anything that the guest says.
     if found.first().is_none_or(|first| !first.decoded)
         && let Some(record) = record_fields(table, sources)
@@ -215,33 +210,63 @@ fn identities(table: &ResolvedTable, sources: &[ResolvedSource]) -> Vec<Identity
     found
 }
 
-fn record_fields(table: &ResolvedTable, sources: &[ResolvedSource]) -> Option<RecordFields> {
+/// Where records have what these columns of an identity are decoded from.
+fn of_columns(
+    table: &ResolvedTable,
+    sources: &[ResolvedSource],
+    identity: &Identity,
+) -> Option<(usize, RecordIdentity)> {
+    let path = |column: Option<usize>| match table.columns.get(column?)? {
+        ColumnSource::Field { path, .. } => Some(path.as_str()),
+        ColumnSource::Guest => None,
+    };
+    let source = table.source?;
+    let time = identity.mount_ns.and_then(|_| time(&table.table));
+    let (cgroup, mount_ns) = (path(identity.cgroup), path(identity.mount_ns));
+    // A time of the guest's is no field.
+    if time.is_some() && path(time).is_none() {
+        return None;
+    }
+    let layout = &sources.get(source)?.layout;
+    let identity = RecordIdentity::of_fields(layout, cgroup, mount_ns, path(time))?;
+    Some((source, identity))
+}
+
+/// Where records say whose they are, of a table that has no columns for it.
+fn record_fields(
+    table: &ResolvedTable,
+    sources: &[ResolvedSource],
+) -> Option<(usize, RecordIdentity)> {
     let source = table.origin?;
-    let fields = default_columns(&sources.get(source)?.layout);
+    let layout = &sources.get(source)?.layout;
+    let fields = default_columns(layout);
     let of_kind = |kind: Kind, types: &[DataType]| {
         let mut fields = fields.iter();
         let field = fields.find(|f| f.kind == kind && types.contains(&f.data_type));
-        field.map(|field| field.spec())
+        field.map(|field| field.spec().path)
     };
     let ids = [DataType::U32, DataType::U64];
     let cgroup = of_kind(Kind::Cgroup, &ids);
     let mount_ns = of_kind(Kind::MountNs, &ids);
-    (cgroup.is_some() || mount_ns.is_some()).then(|| RecordFields {
-        source,
-        cgroup,
-        mount_ns,
-        time: of_kind(Kind::Timestamp, &[DataType::U64]),
-    })
+    if cgroup.is_none() && mount_ns.is_none() {
+        return None;
+    }
+    let time = of_kind(Kind::Timestamp, &[DataType::U64]);
+    let [cgroup, mount_ns, time] = [&cgroup, &mount_ns, &time].map(Option::as_deref);
+    let identity = RecordIdentity::of_fields(layout, cgroup, mount_ns, time)?;
+    Some((source, identity))
+}
+
+/// The first column that is a point in time.
+fn time(table: &Table) -> Option<usize> {
+    let mut columns = table.columns.iter();
+    columns.position(|column| column.kind == Kind::Timestamp && column.data_type == DataType::U64)
 }
 
 /// What of it a run needs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PlannedJoin {
     pub identities: Vec<PlannedIdentity>,
-    /// The source whose records `decoder` reads.
-    pub source: usize,
-    /// Reads what the table has no column for.
-    pub decoder: Option<Decoder>,
     /// Endpoints whose names are wanted, and the column that these go to.
     pub endpoints: Vec<(usize, usize)>,
 }
@@ -250,11 +275,6 @@ impl PlannedJoin {
     /// Nobody asks whose rows are.
     pub fn is_empty(&self) -> bool {
         self.identities.is_empty() && self.endpoints.is_empty()
-    }
-
-    /// How many fields of each record are read.
-    pub fn decodes(&self) -> usize {
-        self.decoder.as_ref().map_or(0, Decoder::len)
     }
 }
 
@@ -268,17 +288,10 @@ pub(crate) struct PlannedIdentity {
     pub time: Option<usize>,
     /// See [`Identity::decoded`].
     pub decoded: bool,
-    pub record: Option<PlannedRecord>,
+    /// See [`Identity::record`].
+    pub record: Option<(usize, RecordIdentity)>,
     /// The columns that are wanted, and what is in them.
     pub fields: Vec<(usize, Field)>,
-}
-
-/// By index in the decoder.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct PlannedRecord {
-    pub cgroup: Option<usize>,
-    pub mount_ns: Option<usize>,
-    pub time: Option<usize>,
 }
 
 impl JoinColumns {
@@ -307,21 +320,33 @@ impl JoinColumns {
         groups.filter(|group| !group.is_empty()).collect()
     }
 
-    /// The table's own columns that are needed for the joined ones among the wanted.
+    /// The table's own columns by which the joined ones among the wanted are found: what fills them has to be switched on.
     pub fn needed(&self, table: &Table, wanted: &[usize]) -> Vec<usize> {
+        self.found_by(table, wanted, |_| true)
+    }
+
+    /// Those of them that have to be made: of the others the records are read.
+    pub fn read(&self, table: &Table, wanted: &[usize]) -> Vec<usize> {
+        let from_records = |identity: &Identity| identity.decoded && identity.record.is_some();
+        self.found_by(table, wanted, |identity| !from_records(identity))
+    }
+
+    fn found_by(
+        &self,
+        table: &Table,
+        wanted: &[usize],
+        with_ids: impl Fn(&Identity) -> bool,
+    ) -> Vec<usize> {
         let identities = self.identities.iter().enumerate();
         let asked = identities.filter(|(i, _)| self.fields(*i, wanted).next().is_some());
         let mut needed: Vec<usize> = self.names(wanted).map(|(endpoint, _)| endpoint).collect();
         for (_, identity) in asked {
-            let Identity {
-                cgroup,
-                mount_ns,
-                owner,
-                ..
-            } = identity;
-            needed.extend([*cgroup, *mount_ns, *owner].into_iter().flatten());
-            if mount_ns.is_some() {
-                needed.extend(self.time(table));
+            needed.extend(identity.owner);
+            if with_ids(identity) {
+                needed.extend([identity.cgroup, identity.mount_ns].into_iter().flatten());
+                if identity.mount_ns.is_some() {
+                    needed.extend(self.time(table));
+                }
             }
         }
         needed
@@ -353,29 +378,16 @@ impl JoinColumns {
 
     /// The first of the table's own columns that is a point in time.
     fn time(&self, table: &Table) -> Option<usize> {
-        let mut own = table.columns.iter().take(self.own);
-        own.position(|column| column.kind == Kind::Timestamp && column.data_type == DataType::U64)
+        time(table).filter(|time| *time < self.own)
     }
 
     /// What is done for the columns that are wanted.
-    ///
-    /// # Errors
-    /// The record's fields can't be read.
-    pub fn plan(
-        &self,
-        table: &Table,
-        sources: &[ResolvedSource],
-        wanted: &[usize],
-    ) -> Result<PlannedJoin, RunError> {
-        let mut planned = PlannedJoin {
-            endpoints: self.names(wanted).collect(),
-            ..PlannedJoin::default()
-        };
-        let mut specs = Vec::new();
-        for (i, identity) in self.identities.iter().enumerate() {
+    pub fn plan(&self, table: &Table, wanted: &[usize]) -> PlannedJoin {
+        let identities = self.identities.iter().enumerate();
+        let planned = identities.filter_map(|(i, identity)| {
             let fields: Vec<(usize, Field)> = self.fields(i, wanted).collect();
             if fields.is_empty() {
-                continue;
+                return None;
             }
             let Identity {
                 column: _,
@@ -385,33 +397,19 @@ impl JoinColumns {
                 decoded,
                 record,
             } = identity;
-            let record = record.as_ref().map(|record| {
-                let mut add = |spec: &Option<FieldSpec>| {
-                    specs.extend(spec.clone());
-                    spec.as_ref().map(|_| specs.len() - 1)
-                };
-                planned.source = record.source;
-                PlannedRecord {
-                    cgroup: add(&record.cgroup),
-                    mount_ns: add(&record.mount_ns),
-                    time: add(&record.time),
-                }
-            });
-            planned.identities.push(PlannedIdentity {
+            Some(PlannedIdentity {
                 cgroup: *cgroup,
                 mount_ns: *mount_ns,
                 owner: *owner,
                 time: mount_ns.and_then(|_| self.time(table)),
                 decoded: *decoded,
-                record,
+                record: *record,
                 fields,
-            });
+            })
+        });
+        PlannedJoin {
+            identities: planned.collect(),
+            endpoints: self.names(wanted).collect(),
         }
-        if let Some(source) = sources.get(planned.source).filter(|_| !specs.is_empty()) {
-            let decoder = Decoder::new(&source.layout, &specs)
-                .map_err(|e| RunError::Refused(format!("table {}: {e}", table.name)))?;
-            planned.decoder = Some(decoder);
-        }
-        Ok(planned)
     }
 }

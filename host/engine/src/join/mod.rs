@@ -11,7 +11,7 @@ mod values;
 
 pub(crate) use columns::{JoinColumns, PlannedIdentity, PlannedJoin, append, describe};
 
-use crate::identity::ROOT;
+use crate::identity::{ROOT, RecordIdentity};
 use crate::owners::{Asked, Owners, SharedOwners};
 use crate::pipeline::Now;
 use crate::plan::PlannedTable;
@@ -66,9 +66,6 @@ impl Join {
 
     /// Adds the columns that are wanted to those that the table has by itself. True: texts are left out that are more than
     /// a column may have.
-    ///
-    /// # Errors
-    /// The record's fields can't be read.
     pub fn add(
         &mut self,
         plan: &PlannedTable,
@@ -76,17 +73,25 @@ impl Join {
         origin: Option<Origin<'_>>,
         rows: usize,
         now: Now,
-    ) -> Result<bool, String> {
+    ) -> bool {
         columns.resize(plan.table.columns.len(), None);
         let mut full = false;
         let Some(owners) = self.owners.clone().filter(|_| rows > 0) else {
-            return Ok(false);
+            return false;
         };
         for identity in &plan.join.identities {
-            let ids = Ids::of(&plan.join, identity, columns, origin)
-                .map_err(|e| format!("table {}: {e}", plan.table.name))?;
             let mut asked = owners.lock();
-            self.find(&ids, &mut asked, rows, now);
+            self.begin(&asked);
+            let of_record = identity.record.as_ref().zip(origin);
+            match of_record.filter(|((source, _), origin)| *source == origin.source) {
+                Some(((_, record), origin)) => {
+                    self.find_by_records(record, origin.picked, &mut *asked.owners, now);
+                }
+                None => {
+                    let ids = Ids::of(identity, columns, origin);
+                    self.find(&ids, &mut *asked.owners, rows, now);
+                }
+            }
             for (column, field) in &identity.fields {
                 self.cache.ask(&mut *asked.owners, *field, &self.runs);
                 let wall_offset = now.wall_offset;
@@ -106,11 +111,11 @@ impl Join {
                 *slot = names;
             }
         }
-        Ok(full)
+        full
     }
 
-    /// Finds the owner of each row.
-    fn find(&mut self, ids: &Ids, asked: &mut Asked, rows: usize, now: Now) {
+    /// Takes over what has changed since the last rows.
+    fn begin(&mut self, asked: &Asked) {
         if self.generation == asked.generation() {
             self.cache.tidy();
         } else {
@@ -121,9 +126,46 @@ impl Join {
         if self.cache.is_new() {
             self.recent = [(0, Cache::NOBODY); RECENT];
         }
+        self.runs.clear();
+    }
+
+    /// Finds the owner of each row by its record.
+    fn find_by_records(
+        &mut self,
+        record: &RecordIdentity,
+        picked: &Picked<'_>,
+        owners: &mut dyn Owners,
+        now: Now,
+    ) {
+        // Of the rows of the last run, if they have one that says all.
+        let mut last = None;
+        for payload in picked.payloads() {
+            let cgroup = record.cgroup(payload);
+            if cgroup.is_some()
+                && cgroup == last
+                && let Some(run) = self.runs.last_mut()
+            {
+                run.rows += 1;
+                continue;
+            }
+            last = cgroup.filter(|cgroup| *cgroup > ROOT);
+            let slot = match last {
+                Some(cgroup) => self.of_cgroup(cgroup, owners),
+                None => {
+                    let namespace = record.mount_namespace(payload);
+                    let at = record.time(payload).unwrap_or(now.boot);
+                    self.of_rest(cgroup, namespace, at, owners)
+                        .unwrap_or(Cache::NOBODY)
+                }
+            };
+            self.push(slot);
+        }
+    }
+
+    /// Finds the owner of each row by its columns.
+    fn find(&mut self, ids: &Ids, owners: &mut dyn Owners, rows: usize, now: Now) {
         let (owner, cgroup) = (ids.owner.values(), ids.cgroup.values());
         let (mount_ns, time) = (ids.mount_ns.values(), ids.time.values());
-        self.runs.clear();
         for row in 0..rows {
             let slot = match owner.get(row) {
                 Some(owner) if owner != 0 => {
@@ -131,29 +173,40 @@ impl Join {
                     self.cache.slot(u32::try_from(owner).unwrap_or(0))
                 }
                 unknown => {
-                    let at = |row| time.get(row).unwrap_or(now.boot);
-                    match (cgroup.get(row), mount_ns.get(row)) {
-                        // One that is not known stays so: the number of its mount namespace may just have been another's.
-                        (Some(cgroup), _) if cgroup > ROOT => {
-                            self.of_cgroup(cgroup, &mut *asked.owners)
-                        }
-                        (cgroup, Some(ns)) => {
-                            let slot = self.of_namespace(ns, at(row), &mut *asked.owners);
-                            match cgroup.filter(|_| slot == Cache::UNDECIDED) {
-                                Some(cgroup) => self.of_cgroup(cgroup, &mut *asked.owners),
-                                None => slot,
-                            }
-                        }
-                        (Some(cgroup), None) => self.of_cgroup(cgroup, &mut *asked.owners),
-                        (None, None) if unknown.is_some() => Cache::UNDECIDED,
-                        (None, None) => Cache::NOBODY,
-                    }
+                    let at = time.get(row).unwrap_or(now.boot);
+                    let slot = match cgroup.get(row) {
+                        Some(cgroup) if cgroup > ROOT => Some(self.of_cgroup(cgroup, owners)),
+                        cgroup => self.of_rest(cgroup, mount_ns.get(row), at, owners),
+                    };
+                    // Who says that there is an owner, and not which.
+                    let none = unknown.map_or(Cache::NOBODY, |_| Cache::UNDECIDED);
+                    slot.unwrap_or(none)
                 }
             };
-            match self.runs.last_mut() {
-                Some(run) if run.slot == slot => run.rows += 1,
-                _ => self.runs.push(Run { slot, rows: 1 }),
-            }
+            self.push(slot);
+        }
+    }
+
+    fn push(&mut self, slot: u32) {
+        match self.runs.last_mut() {
+            Some(run) if run.slot == slot => run.rows += 1,
+            _ => self.runs.push(Run { slot, rows: 1 }),
+        }
+    }
+
+    /// The owner of what has no cgroup of its own: one that has, and is not known, stays so, because the number of its mount
+    /// namespace may just have been another's. None: nothing says whose it is.
+    fn of_rest(
+        &mut self,
+        cgroup: Option<u64>,
+        mount_ns: Option<u64>,
+        at: u64,
+        owners: &mut dyn Owners,
+    ) -> Option<u32> {
+        let slot = mount_ns.map(|ns| self.of_namespace(ns, at, owners));
+        match cgroup.filter(|_| slot.is_none_or(|slot| slot == Cache::UNDECIDED)) {
+            Some(cgroup) => Some(self.of_cgroup(cgroup, owners)),
+            None => slot,
         }
     }
 
@@ -201,38 +254,19 @@ enum Numbers<'a> {
 
 impl Ids {
     fn of(
-        join: &PlannedJoin,
         identity: &PlannedIdentity,
         columns: &[Option<ArrayRef>],
         origin: Option<Origin<'_>>,
-    ) -> Result<Self, String> {
-        if let (Some(record), Some(decoder), Some(origin)) =
-            (&identity.record, &join.decoder, origin)
-            && origin.source == join.source
-        {
-            let decode = |field: Option<usize>| match field {
-                Some(field) => match decoder.decode(field, origin.picked) {
-                    Ok(array) => Ok(Id(Some(array))),
-                    Err(e) => Err(e.to_string()),
-                },
-                None => Ok(Id(None)),
-            };
-            return Ok(Self {
-                owner: Id(None),
-                cgroup: decode(record.cgroup)?,
-                mount_ns: decode(record.mount_ns)?,
-                time: decode(record.time)?,
-            });
-        }
+    ) -> Self {
         let column = |index: Option<usize>| Id(index.and_then(|i| columns.get(i)?.clone()));
         // A row that points at its record belongs to whom the record does.
         let by_record = identity.decoded && origin.is_some();
-        Ok(Self {
+        Self {
             owner: column(identity.owner.filter(|_| !by_record)),
             cgroup: column(identity.cgroup),
             mount_ns: column(identity.mount_ns),
             time: column(identity.time),
-        })
+        }
     }
 }
 

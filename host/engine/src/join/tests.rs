@@ -100,7 +100,7 @@ fn planned(mut table: ResolvedTable, wanted: &[&str]) -> PlannedTable {
         .iter()
         .map(|name| table.table.find(name).unwrap_or_else(|| panic!("{name}")))
         .collect();
-    let join = columns.plan(&table.table, &sources(), &wanted).unwrap();
+    let join = columns.plan(&table.table, &wanted);
     PlannedTable {
         mode: Mode::Stream,
         shown: true,
@@ -193,7 +193,7 @@ fn added(
     rows: usize,
 ) -> impl Fn(&str) -> Option<ArrayRef> + use<> {
     let mut columns = own;
-    let full = join.add(plan, &mut columns, None, rows, NOW).unwrap();
+    let full = join.add(plan, &mut columns, None, rows, NOW);
     assert!(!full);
     let table = plan.table.clone();
     // Every array is what its table says.
@@ -268,7 +268,7 @@ fn only_what_is_wanted_is_planned_and_what_it_is_found_by_is_needed() {
     assert_eq!(needed(&[0, 1, 2, 3, 4]), Vec::<usize>::new());
     assert_eq!(needed(&[find("image")]), [1, 3, 0]);
     assert_eq!(needed(&[find("to.image")]), [4, 2, 0]);
-    let plan = |wanted: &[usize]| columns.plan(&both.table, &sources(), wanted).unwrap();
+    let plan = |wanted: &[usize]| columns.plan(&both.table, wanted);
     assert!(plan(&[0, 1, 2, 3, 4]).is_empty());
     assert_eq!(plan(&[find("to.image")]).identities.len(), 1);
     let selected = ig_table::select::default(&both.table);
@@ -472,7 +472,7 @@ fn rows_with_an_origin_belong_to_whom_their_record_does() {
         let plan = planned(table, &["container"]);
         let of = |origin: Option<Origin<'_>>, join: &mut Join| {
             let mut columns = vec![ids(&[Some(200), Some(200), Some(200)])];
-            join.add(&plan, &mut columns, origin, 3, NOW).unwrap();
+            join.add(&plan, &mut columns, origin, 3, NOW);
             columns[plan.table.find("container").unwrap()].clone()
         };
         let names = of(origin(0), &mut join);
@@ -485,6 +485,70 @@ fn rows_with_an_origin_belong_to_whom_their_record_does() {
             assert_eq!(texts(own.as_ref()), some(&["k8s_app"; 3]));
         }
     }
+}
+
+#[test]
+fn columns_that_are_fields_are_not_made_to_find_owners() {
+    let directory = directory();
+    let long = "l".repeat(100);
+    directory.made(500, None);
+    let decision = Decision::Container {
+        facts: Box::new(facts("c", &long)),
+        unit: None,
+    };
+    directory.decide(500, "/x", decision);
+    let mut join = join(&directory);
+    let number = |name, kind, path| (name, DataType::U64, kind, Some(path));
+    let columns = [
+        number("time", Kind::Timestamp, "when"),
+        number("of", Kind::Cgroup, "cgroup"),
+        number("ns", Kind::MountNs, "ns"),
+    ];
+    let mut both = table(&columns);
+    let joined = append(&mut both, &sources());
+    let wanted = [both.table.find("container").unwrap()];
+    assert_eq!(joined.needed(&both.table, &wanted), [1, 2, 0]);
+    assert_eq!(joined.read(&both.table, &wanted), Vec::<usize>::new());
+    let mut bytes = Vec::new();
+    for record in [
+        [10_u64, 500, 77],
+        [10, 500, 0],
+        [10, 1, 77],
+        [700, 1, 77],
+        [0, 1, 77],
+        [10, 9, 77],
+        [10, 300, 77],
+        [10, 100, 0],
+    ] {
+        let record: Vec<u8> = record.iter().flat_map(|n| n.to_le_bytes()).collect();
+        span::push(&mut bytes, &[&record]).unwrap();
+    }
+    // One that ends before its cgroup.
+    span::push(&mut bytes, &[&10_u64.to_le_bytes()]).unwrap();
+    let picked = Picked::all(&bytes).unwrap();
+    let plan = planned(table(&columns), &["container", "scope"]);
+    let mut columns = Vec::new();
+    let origin = Origin {
+        source: 0,
+        picked: &picked,
+    };
+    join.add(&plan, &mut columns, Some(origin), 9, NOW);
+    let get = |name: &str| columns[plan.table.find(name).unwrap()].clone();
+    assert!(get("of").is_none());
+    let names = [&long, &long, "web", "k8s_app", "k8s_app", "", "", "web", ""];
+    assert_eq!(texts(get("container").as_ref()), some(&names));
+    let scope = texts(get("scope").as_ref());
+    assert_eq!(scope[5].as_deref(), Some("undecided"));
+    assert_eq!((scope[6].as_deref(), &scope[8]), (Some("unit"), &None));
+    // A time that the guest gives is in no record: then the columns are made.
+    let mut guests = table(&[
+        ("time", DataType::U64, Kind::Timestamp, None),
+        ("of", DataType::U64, Kind::Cgroup, Some("cgroup")),
+        ("ns", DataType::U64, Kind::MountNs, Some("ns")),
+    ]);
+    let joined = append(&mut guests, &sources());
+    let wanted = [guests.table.find("container").unwrap()];
+    assert_eq!(joined.read(&guests.table, &wanted), [1, 2, 0]);
 }
 
 #[test]
@@ -508,7 +572,7 @@ fn labels_of_megabytes_stay_bounded() {
         .map(|i| Some(if i % 2 == 0 { 500 } else { 100 }))
         .collect();
     let mut columns = vec![ids(&rows)];
-    assert!(join.add(&plan, &mut columns, None, 3_000, NOW).unwrap());
+    assert!(join.add(&plan, &mut columns, None, 3_000, NOW));
     let column = |name: &str| columns[plan.table.find(name).unwrap()].clone().unwrap();
     let labels = column("labels");
     let labels = labels.as_binary::<i32>();

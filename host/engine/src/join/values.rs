@@ -2,9 +2,7 @@
 
 use crate::owners::{Owners, seen};
 use arrow_array::{ArrayRef, BinaryArray, BooleanArray, Int64Array, UInt32Array};
-use arrow_buffer::{
-    BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, OffsetBufferBuilder, ScalarBuffer,
-};
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use ig_containers::{Field, FieldType};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +11,9 @@ use std::sync::Arc;
 pub(super) const MOST_BYTES: usize = 64 << 20;
 /// Bytes of texts that are kept from batch to batch.
 const MOST_KEPT: usize = 64 << 20;
+
+/// Bytes of a text that is copied in one go.
+const SHORT: usize = 64;
 
 /// What the column `scope` says of an owner that is not known.
 const UNDECIDED: &str = "undecided";
@@ -217,20 +218,32 @@ fn texts<'a>(
             None => *full |= text(run.slot).is_some(),
         }
     }
-    let mut values: Vec<u8> = Vec::with_capacity(bytes);
-    let mut offsets = OffsetBufferBuilder::<i32>::new(rows);
+    // Most texts are short: what is copied has one length, known here, and what is too much of it is written over.
+    let mut values = vec![0; bytes + SHORT];
+    let mut offsets: Vec<i32> = Vec::with_capacity(rows + 1);
     let mut valid = BooleanBufferBuilder::new(rows);
+    let mut at = 0;
+    offsets.push(0);
     left = MOST_BYTES;
     for run in runs {
         let text = fits(run, &mut left);
         valid.append_n(run.rows, text.is_some());
         let text = text.unwrap_or_default();
+        let mut short = [0; SHORT];
+        let is_short = short.get_mut(..text.len());
+        let is_short = is_short.map(|short| short.copy_from_slice(text)).is_some();
         for _ in 0..run.rows {
-            values.extend_from_slice(text);
-            offsets.push_length(text.len());
+            if is_short {
+                values.get_mut(at..at + SHORT)?.copy_from_slice(&short);
+            } else {
+                values.get_mut(at..at + text.len())?.copy_from_slice(text);
+            }
+            at += text.len();
+            offsets.push(i32::try_from(at).ok()?);
         }
     }
-    let offsets: OffsetBuffer<i32> = offsets.finish();
+    values.truncate(at);
+    let offsets = OffsetBuffer::new(offsets.into());
     let array = BinaryArray::try_new(offsets, Buffer::from_vec(values), nulls(valid)).ok()?;
     Some(Arc::new(array))
 }

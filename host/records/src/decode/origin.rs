@@ -178,6 +178,13 @@ impl<'a> Picked<'a> {
             .sum()
     }
 
+    /// What each row's record has, without its header.
+    pub fn payloads(&self) -> impl Iterator<Item = &'a [u8]> {
+        let Self { span, places } = self;
+        let places = places.starts.iter().zip(&places.ends);
+        places.map(|(start, end)| span.get(*start as usize..*end as usize).unwrap_or_default())
+    }
+
     /// There are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
