@@ -13,7 +13,7 @@ use crate::pipeline::Now;
 use crate::record::RecordOptions;
 use crate::selection::Selection;
 use crate::stop::Reason;
-use ig_kernel::clock;
+use ig_kernel::{clock, memory};
 use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
@@ -112,6 +112,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     ready.attach(&once)?;
     let start = Instant::now();
     let running = held.map(Held::release);
+    memory::give_back();
 
     let over = ready.serve(start, timeout);
     let reason = over.reason();

@@ -16,6 +16,7 @@ pub mod cgroups;
 pub mod clock;
 pub mod doctor;
 pub mod host;
+pub mod memory;
 pub mod pace;
 
 mod attach;
