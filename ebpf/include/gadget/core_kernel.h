@@ -79,7 +79,7 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
-/* include/linux/dcache.h */
+/* include/linux/dcache.h, include/linux/fs.h */
 struct qstr {
 	union {
 		struct {
@@ -90,8 +90,12 @@ struct qstr {
 	};
 	const unsigned char *name;
 };
+struct super_block {
+	unsigned long s_magic;
+};
 struct inode {
 	umode_t i_mode;
+	struct super_block *i_sb;
 	unsigned long i_ino;
 };
 struct dentry {
@@ -126,6 +130,7 @@ struct fs_struct {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	void *private_data;
 };
 
 /* include/linux/mm_types.h */
@@ -169,6 +174,27 @@ struct task_struct {
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
+};
+
+/* ---- contexts of iterators ---- */
+
+/* include/linux/bpf.h; where bpf_seq_write() writes to, and how often the program has run */
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 session_id;
+	__u64 seq_num;
+};
+
+/* kernel/bpf/task_iter.c */
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
 };
 
 /* ---- contexts of tracepoint programs ---- */

@@ -28,23 +28,31 @@
 #define GADGET_MAPITER(name, map) ___gadget_marker(gadget_mapiter_##name##___##map);
 
 /*
- * GADGET_ITER(name, type, program...): one to three iterator programs (SEC("iter/...")) write
- * `struct type` with bpf_seq_write; what all of them wrote is one frame of the source `name`.
+ * GADGET_ITER(name, type, program...): one to five iterator programs (SEC("iter/...")) write
+ * `struct type`, whole ones, with bpf_seq_write; what all of them wrote is one frame of the source
+ * `name`. They run in this order, one to its end before the next begins, so that one can prepare a
+ * map for those behind it. Those over sockets (tcp, udp, unix, ...) run once in each network
+ * namespace, the others once.
  */
-#define GADGET_ITER(name, type, ...)                                                       \
-	___gadget_type(iter, name, type);                                                  \
-	___gadget_pick(__VA_ARGS__, ___gadget_iter3, ___gadget_iter2, ___gadget_iter1, ) \
+#define GADGET_ITER(name, type, ...)                                                         \
+	___gadget_type(iter, name, type);                                                    \
+	___gadget_pick(__VA_ARGS__, ___gadget_iter5, ___gadget_iter4, ___gadget_iter3,       \
+		       ___gadget_iter2, ___gadget_iter1, )                                   \
 	(name, type, __VA_ARGS__)
 
 /* The name of GADGET_ITER in older sources. */
 #define GADGET_SNAPSHOTTER(name, type, ...) GADGET_ITER(name, type, __VA_ARGS__)
 
-#define ___gadget_pick(a, b, c, chosen, ...) chosen
+#define ___gadget_pick(a, b, c, d, e, chosen, ...) chosen
 #define ___gadget_iter1(name, type, p1) ___gadget_marker(gadget_iter_##name##___##type##___##p1);
 #define ___gadget_iter2(name, type, p1, p2) \
 	___gadget_marker(gadget_iter_##name##___##type##___##p1##___##p2);
 #define ___gadget_iter3(name, type, p1, p2, p3) \
 	___gadget_marker(gadget_iter_##name##___##type##___##p1##___##p2##___##p3);
+#define ___gadget_iter4(name, type, p1, p2, p3, p4) \
+	___gadget_marker(gadget_iter_##name##___##type##___##p1##___##p2##___##p3##___##p4);
+#define ___gadget_iter5(name, type, p1, p2, p3, p4, p5) \
+	___gadget_marker(gadget_iter_##name##___##type##___##p1##___##p2##___##p3##___##p4##___##p5);
 
 /*
  * GADGET_PARAM(variable): `variable`, a `const volatile` global, is set from the command line

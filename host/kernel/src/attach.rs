@@ -1,7 +1,7 @@
 //! One program's way into the kernel and onto its hook.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::Btf;
 use aya::programs::Program;
@@ -28,6 +28,18 @@ pub(crate) enum Attachment {
     RawTracepoint(RawTracePointLink),
     BtfTracepoint(BtfTracePointLink),
     Probe(UProbeLink),
+    /// Of an iterator, which runs only when it is opened.
+    Iterator(OwnedFd),
+}
+
+impl Attachment {
+    /// The link of an iterator.
+    pub(crate) fn iterator(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Iterator(link) => Some(link.as_fd()),
+            _ => None,
+        }
+    }
 }
 
 /// Why a step failed: words, and the verifier's log if it was the verifier.
@@ -105,8 +117,7 @@ fn load_step(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result<()
         (Program::RawTracePoint(program), Hook::RawTracepoint { .. }) => program.load()?,
         (Program::UProbe(program), Hook::Uprobe { .. }) => program.load()?,
         (Program::BtfTracePoint(program), Hook::BtfTracepoint { name }) => {
-            let btf =
-                btf.ok_or_else(|| "the kernel has no types (CONFIG_DEBUG_INFO_BTF)".to_owned())?;
+            let btf = btf.ok_or_else(no_types)?;
             match program.load(name, btf) {
                 Err(aya::programs::ProgramError::Btf(_)) => {
                     return Err(Failure::from(format!(
@@ -116,9 +127,24 @@ fn load_step(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result<()
                 result => result?,
             }
         }
+        (Program::Iter(program), Hook::Iterator { target }) => {
+            let btf = btf.ok_or_else(no_types)?;
+            match program.load(target, btf) {
+                Err(aya::programs::ProgramError::Btf(_)) => {
+                    return Err(Failure::from(format!(
+                        "this kernel has no iterator {target:?}"
+                    )));
+                }
+                result => result?,
+            }
+        }
         _ => return Err(unsupported(hook)),
     }
     Ok(())
+}
+
+fn no_types() -> String {
+    "the kernel has no types (CONFIG_DEBUG_INFO_BTF)".to_owned()
 }
 
 fn unsupported(hook: &Hook) -> Failure {
@@ -204,6 +230,11 @@ fn attach_step(
                 .attach(place.location(), path, UProbeScope::AllProcesses)
                 .map_err(|error| Failure::from(probe_cause(path, &error)))?;
             Ok(Attachment::Probe(program.take_link(id)?))
+        }
+        (Program::Iter(program), Hook::Iterator { .. }) => {
+            let link = bpf::link_iterator(program.fd()?.as_fd())
+                .map_err(|error| format!("cannot make the iterator: {}", explain(&error)))?;
+            Ok(Attachment::Iterator(link))
         }
         (_, hook) => Err(unsupported(hook)),
     }

@@ -173,6 +173,7 @@ pub(crate) fn hook_text(hook: &Hook) -> String {
                 None => kind.to_owned(),
             }
         }
+        Hook::Iterator { target } => format!("iter/{target}"),
         Hook::Other { section } => section.clone(),
         other => format!("{other:?}"),
     }

@@ -1,10 +1,11 @@
-//! eBPF in the running kernel: load, attach, ring consumer, maps.
+//! eBPF in the running kernel: load, attach, ring consumer, maps, iterators.
 //!
 //! The only room that knows aya and `bpf(2)`. The way through it:
 //!
 //! 1. [`host::check`] says what the machine lacks;
 //! 2. [`Loader`] makes the maps and has the programs verified, [`Loaded::attach`] hangs them onto their hooks;
 //! 3. [`Ring`] hands over records in spans as they lie in the mapped ring, [`Waiter`] says when to look;
+//!    [`Loaded::iterator`] gives what is read when one likes, in a network namespace of [`network`] if need be;
 //! 4. [`Loaded::detach`], drain the rings, read [`Loaded::ledger`] and [`Loaded::stats`].
 //!
 //! [`cgroups::CgroupWatcher`] is the host's own use of all this: it tells of cgroups that come and go, and keeps a
@@ -17,11 +18,13 @@ pub mod clock;
 pub mod doctor;
 pub mod host;
 pub mod memory;
+pub mod network;
 pub mod pace;
 
 mod attach;
 mod error;
 mod follow;
+mod iterator;
 mod ledger;
 mod load;
 mod map;
@@ -34,6 +37,7 @@ mod wait;
 
 pub use error::{LoadError, ProgramError, Step};
 pub use follow::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FOLLOWED_VARIABLE, FollowError};
+pub use iterator::{BpfIterator, IteratorError, Walk};
 pub use ledger::{LEDGER_SUFFIX, Ledger, ProgramStats};
 pub use load::{DEFAULT_RING_SIZE, LeftOut, LoadOptions, Loaded, Loader};
 pub use map::{Map, MapError, Update};

@@ -12,6 +12,7 @@ use crate::attach::{self, Attachment};
 use crate::cgroups::{CgroupFilter, FILTER_MAP, FILTER_VARIABLE};
 use crate::error::{LoadError, ProgramError, chain, hook_text};
 use crate::follow::{self, FOLLOW_FORK_PROGRAM, FOLLOWED_MAP, FOLLOWED_VARIABLE, FollowError};
+use crate::iterator::BpfIterator;
 use crate::ledger::{self, LEDGER_SUFFIX, Ledger, ProgramStats};
 use crate::map::{Map, MapError, Update};
 use crate::prepared::{self, KernelTypes};
@@ -405,6 +406,23 @@ impl Loaded {
         for program in &mut self.programs {
             program.attachment = None;
         }
+    }
+
+    /// An iterator that is attached; none: there is no such program, it is no iterator, or it was left out.
+    ///
+    /// # Errors
+    ///
+    /// There are no more descriptors.
+    pub fn iterator(&self, program: &str) -> io::Result<Option<BpfIterator>> {
+        let found = self.programs.iter().find(|p| p.name == program);
+        let Some((target, link)) = found.and_then(|found| match &found.hook {
+            Hook::Iterator { target } => Some((target, found.attachment.as_ref()?.iterator()?)),
+            _ => None,
+        }) else {
+            return Ok(None);
+        };
+        let link = link.try_clone_to_owned()?;
+        Ok(Some(BpfIterator::new(program, target, link)))
     }
 
     /// Programs that were optional and could not be loaded or attached.

@@ -24,7 +24,7 @@ mod variables;
 pub use core_relocations::{CoreRelocation, RelocationKind};
 pub use maps::Map;
 pub use nearest::nearest;
-pub use object::{Object, ObjectError, Tracer};
+pub use object::{Object, ObjectError, Snapshotter, Tracer};
 pub use prepare::{AlignedBytes, MapValue, Note, PrepareOptions, Prepared, prepare};
 pub use programs::{Hook, Program};
 pub use slim::{Needed, slim};

@@ -67,12 +67,14 @@ pub enum ObjectError {
         kind: u32,
     },
     /// A declaration of the gadget headers that does not have its parts.
-    #[error(
-        "`{name}` is not what GADGET_TRACER makes: expected `gadget_tracer_NAME___MAP___STRUCT`"
-    )]
+    #[error("`{name}` is not what {by} makes: expected `{expected}`")]
     Marker {
         /// The variable's name.
         name: String,
+        /// The header's macro.
+        by: &'static str,
+        /// What it makes.
+        expected: &'static str,
     },
 }
 
@@ -87,6 +89,17 @@ pub struct Tracer {
     pub struct_name: String,
 }
 
+/// A declaration that iterator programs write records of a struct (`GADGET_ITER`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshotter {
+    /// As the manifest calls the source.
+    pub name: String,
+    /// What a record holds.
+    pub struct_name: String,
+    /// The programs, in the order in which they run.
+    pub programs: Vec<String>,
+}
+
 /// An eBPF object.
 #[derive(Debug)]
 pub struct Object<'a> {
@@ -97,6 +110,7 @@ pub struct Object<'a> {
     variables: Vec<Variable<'a>>,
     licence: String,
     tracers: Vec<Tracer>,
+    snapshotters: Vec<Snapshotter>,
     params: Vec<String>,
 }
 
@@ -117,6 +131,7 @@ impl<'a> Object<'a> {
             None => Vec::new(),
         };
         let mut tracers = Vec::new();
+        let mut snapshotters = Vec::new();
         let mut params = Vec::new();
         for (_, ty) in btf.types().filter(|(_, ty)| ty.kind() == Kind::Var) {
             if let Some(rest) = ty.name().strip_prefix("gadget_tracer_") {
@@ -126,6 +141,8 @@ impl<'a> Object<'a> {
                 else {
                     return Err(ObjectError::Marker {
                         name: ty.name().to_owned(),
+                        by: "GADGET_TRACER",
+                        expected: "gadget_tracer_NAME___MAP___STRUCT",
                     });
                 };
                 let [name, map, struct_name] = [name, map, struct_name].map(str::to_owned);
@@ -133,6 +150,24 @@ impl<'a> Object<'a> {
                     name,
                     map,
                     struct_name,
+                });
+            } else if let Some(rest) = ty.name().strip_prefix("gadget_iter_") {
+                let mut parts = rest.split("___").filter(|part| !part.is_empty());
+                let (name, struct_name) = (parts.next(), parts.next());
+                let programs: Vec<String> = parts.map(str::to_owned).collect();
+                let (Some(name), Some(struct_name), false) =
+                    (name, struct_name, programs.is_empty())
+                else {
+                    return Err(ObjectError::Marker {
+                        name: ty.name().to_owned(),
+                        by: "GADGET_ITER",
+                        expected: "gadget_iter_NAME___STRUCT___PROGRAM",
+                    });
+                };
+                snapshotters.push(Snapshotter {
+                    name: name.to_owned(),
+                    struct_name: struct_name.to_owned(),
+                    programs,
                 });
             } else if let Some(name) = ty.name().strip_prefix("gadget_param_") {
                 params.push(name.to_owned());
@@ -151,6 +186,7 @@ impl<'a> Object<'a> {
             btf,
             relocations,
             tracers,
+            snapshotters,
             params,
         })
     }
@@ -201,6 +237,12 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn tracers(&self) -> &[Tracer] {
         &self.tracers
+    }
+
+    /// What `GADGET_ITER` declared.
+    #[must_use]
+    pub fn snapshotters(&self) -> &[Snapshotter] {
+        &self.snapshotters
     }
 
     /// The names of the variables that `GADGET_PARAM` declared.

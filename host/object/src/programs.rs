@@ -46,6 +46,11 @@ pub enum Hook {
         /// Runs when the function returns.
         ret: bool,
     },
+    /// `iter/NAME`, `iter.s/NAME`.
+    Iterator {
+        /// What it goes over: `tcp`, `task_file`, ...
+        target: String,
+    },
     /// Anything else.
     Other {
         /// Without the leading `?`.
@@ -74,6 +79,7 @@ impl Hook {
             },
             "raw_tp" | "raw_tracepoint" if !rest.is_empty() => Self::RawTracepoint { name },
             "tp_btf" if !rest.is_empty() => Self::BtfTracepoint { name },
+            "iter" | "iter.s" if !rest.is_empty() => Self::Iterator { target: name },
             "uprobe" | "uprobe.s" | "uretprobe" | "uretprobe.s" => Self::Uprobe {
                 target: rest
                     .split_once(':')
@@ -185,6 +191,14 @@ mod tests {
                     ret: true,
                 },
             ),
+            ("iter/tcp", Hook::Iterator { target: s("tcp") }),
+            (
+                "iter.s/task_file",
+                Hook::Iterator {
+                    target: s("task_file"),
+                },
+            ),
+            ("iter", Hook::Other { section: s("iter") }),
             (
                 "kprobe/do_exit",
                 Hook::Other {

@@ -43,6 +43,9 @@ impl Needed {
                 Hook::BtfTracepoint { name } => {
                     needed.add(Kind::Typedef, &format!("btf_trace_{name}"));
                 }
+                Hook::Iterator { target } => {
+                    needed.add(Kind::Func, &format!("bpf_iter_{target}"));
+                }
                 Hook::Other { section } => {
                     let Some((kind, name)) = section.split_once('/') else {
                         continue;
@@ -54,7 +57,6 @@ impl Needed {
                         "lsm" | "lsm.s" | "lsm_cgroup" => {
                             needed.add(Kind::Func, &format!("bpf_lsm_{name}"));
                         }
-                        "iter" | "iter.s" => needed.add(Kind::Func, &format!("bpf_iter_{name}")),
                         _ => {}
                     }
                 }

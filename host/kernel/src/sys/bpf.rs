@@ -18,7 +18,10 @@ const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const MAP_LOOKUP_BATCH: libc::c_long = 24;
 const LINK_CREATE: libc::c_long = 28;
+const ITER_CREATE: libc::c_long = 33;
 
+/// `BPF_TRACE_ITER` of `enum bpf_attach_type`.
+const ATTACH_TRACE_ITER: u32 = 28;
 /// `BPF_PERF_EVENT` of `enum bpf_attach_type`.
 const ATTACH_PERF_EVENT: u32 = 41;
 
@@ -96,6 +99,12 @@ struct LinkAttr {
     attach_type: u32,
     flags: u32,
     cookie: u64,
+}
+
+#[repr(C)]
+struct IterAttr {
+    link: u32,
+    flags: u32,
 }
 
 /// # Safety
@@ -231,15 +240,35 @@ pub(crate) fn link_perf_event(
     program: BorrowedFd<'_>,
     event: BorrowedFd<'_>,
 ) -> io::Result<OwnedFd> {
+    link(number(program), number(event), ATTACH_PERF_EVENT)
+}
+
+/// Makes an iterator ready to be opened (since 5.8).
+pub(crate) fn link_iterator(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    link(number(program), 0, ATTACH_TRACE_ITER)
+}
+
+fn link(program: u32, target: u32, attach_type: u32) -> io::Result<OwnedFd> {
     let mut attr = LinkAttr {
-        program: number(program),
-        target: number(event),
-        attach_type: ATTACH_PERF_EVENT,
+        program,
+        target,
+        attach_type,
         flags: 0,
         cookie: 0,
     };
-    // SAFETY: this command takes no pointers.
+    // SAFETY: this command takes no pointers; with all else zero the cookie, in whose place iterators have one, is null.
     owned(unsafe { bpf(LINK_CREATE, &mut attr)? })
+}
+
+/// Begins a walk of an iterator, in the network namespace of the calling thread if it is over sockets. Reading the
+/// descriptor walks on.
+pub(crate) fn iterate(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = IterAttr {
+        link: number(link),
+        flags: 0,
+    };
+    // SAFETY: this command takes no pointers.
+    owned(unsafe { bpf(ITER_CREATE, &mut attr)? })
 }
 
 /// A map's descriptor together with the sizes that the kernel itself gave for it, so that no call can hand it a

@@ -247,6 +247,15 @@ pub(crate) fn root_of_thread(folder: &CStr) -> io::Result<()> {
     Ok(())
 }
 
+/// Puts the calling thread, and no other, into a network namespace. Needs CAP_SYS_ADMIN in it.
+pub(crate) fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes numbers.
+    if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Of a clock, in nanoseconds; zero for a clock that this kernel does not have.
 pub(crate) fn clock_ns(clock: libc::clockid_t) -> i64 {
     let mut time = libc::timespec {

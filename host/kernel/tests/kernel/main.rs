@@ -12,6 +12,7 @@
 mod cgroups;
 mod costs;
 mod hooks;
+mod iterators;
 mod maps;
 mod objects;
 mod ring;

@@ -103,6 +103,13 @@ pub struct FoundField<'a> {
 }
 
 impl Layout {
+    /// Its last field is an array without a length: a record may be longer than `size`.
+    #[must_use]
+    pub fn ends_open(&self) -> bool {
+        let last = self.fields.last().map(|field| &field.ty);
+        matches!(last, Some(FieldType::Array { len: 0, .. }))
+    }
+
     /// The field at a path such as `proc.parent.pid`. Anonymous structs and unions have no step of
     /// their own in it, as in C.
     #[must_use]

@@ -1,0 +1,7 @@
+//! Network namespaces: which there are, and doing something in one.
+
+mod list;
+mod visitor;
+
+pub use list::{ListError, NetworkNamespace, NetworkNamespaces, OpenNamespace};
+pub use visitor::Visitor;

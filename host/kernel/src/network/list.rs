@@ -1,0 +1,335 @@
+//! The network namespaces of a machine: those that its processes are in, and those that are mounted.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Processes that are tried when a namespace is opened: those that are there longest, in case one ends meanwhile.
+const CANDIDATES: usize = 8;
+
+/// Why it can't be told which namespaces there are.
+#[derive(Debug, thiserror::Error)]
+#[error("network namespaces can't be listed: {path}: {error}; mount procfs, that of the host when in a container", path = path.display())]
+pub struct ListError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+/// Where namespaces are looked for.
+#[derive(Debug)]
+pub struct NetworkNamespaces {
+    root: PathBuf,
+    proc: PathBuf,
+    /// The folder of the unified hierarchy's root; none: there is no such hierarchy.
+    cgroups: Option<PathBuf>,
+}
+
+/// A namespace that was there when it was looked.
+#[derive(Clone, Debug)]
+pub struct NetworkNamespace {
+    inode: u64,
+    host: bool,
+    /// A process in it was asked for.
+    kept: bool,
+    /// When they were started, and their folders; the first started come first.
+    processes: Vec<(u64, PathBuf)>,
+    mount: Option<PathBuf>,
+}
+
+/// A namespace that does not go away as long as this is there.
+#[derive(Debug)]
+pub struct OpenNamespace {
+    inode: u64,
+    cgroup: Option<u64>,
+    fd: OwnedFd,
+}
+
+impl OpenNamespace {
+    /// Its number, which the kernel gives to another one when it is gone.
+    #[must_use]
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// The cgroup (of the unified hierarchy) of the process that is in it for longest: a pod's sandbox, a container's
+    /// first process; of the host's namespace the root, whoever is in it too. None: nobody is in it.
+    #[must_use]
+    pub fn cgroup(&self) -> Option<u64> {
+        self.cgroup
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl NetworkNamespaces {
+    /// Those of the machine whose root folder is at `root`: `/`, and in a container where the host's is mounted.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        let proc = root.join("proc");
+        let mounts = fs::read_to_string(proc.join("1/mountinfo")).unwrap_or_default();
+        let cgroups = mounts.lines().find_map(|line| {
+            let mount = Mount::parse(line)?;
+            (mount.kind == "cgroup2").then(|| below(root, &mount.point))
+        });
+        Self {
+            root: root.to_owned(),
+            proc,
+            cgroups,
+        }
+    }
+
+    /// Every namespace that a process is in or that is mounted, once. With `keep` only those in which there is a process of
+    /// a cgroup (its id in the unified hierarchy) of which it says so.
+    ///
+    /// # Errors
+    ///
+    /// procfs can't be read.
+    pub fn list(
+        &self,
+        keep: Option<&dyn Fn(u64) -> bool>,
+    ) -> Result<Vec<NetworkNamespace>, ListError> {
+        let error = |error| ListError {
+            path: self.proc.clone(),
+            error,
+        };
+        // Not even root may always look at the first process; kernel threads are in the same namespace.
+        let host = ["1", "2", "self"]
+            .iter()
+            .find_map(|process| number(&self.proc.join(process)).ok());
+        let mut found: BTreeMap<u64, NetworkNamespace> = BTreeMap::new();
+        for entry in fs::read_dir(&self.proc).map_err(error)? {
+            let Ok(entry) = entry else {
+                continue;
+            };
+            let name = entry.file_name();
+            if !name.as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+                continue;
+            }
+            let folder = entry.path();
+            // Whoever has ended since is in none.
+            let Ok(inode) = number(&folder) else {
+                continue;
+            };
+            let namespace = found
+                .entry(inode)
+                .or_insert_with(|| NetworkNamespace::new(inode, Some(inode) == host));
+            namespace.kept |= keep.is_some_and(|keep| self.cgroup(&folder).is_some_and(keep));
+            // Whoever opens the host's can take any.
+            let started = if namespace.host { 0 } else { started(&folder) };
+            namespace.add(started, folder);
+        }
+        if keep.is_none() {
+            self.mounted(&mut found);
+        } else {
+            found.retain(|_, namespace| namespace.kept);
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Adds those that are mounted, as `ip netns` and runtimes do it: they may be without a process.
+    fn mounted(&self, found: &mut BTreeMap<u64, NetworkNamespace>) {
+        for (process, root) in [("1", self.root.as_path()), ("self", Path::new("/"))] {
+            let Ok(mounts) = fs::read_to_string(self.proc.join(process).join("mountinfo")) else {
+                continue;
+            };
+            for line in mounts.lines() {
+                let Some(mount) = Mount::parse(line).filter(|mount| mount.kind == "nsfs") else {
+                    continue;
+                };
+                if let Some(inode) = in_brackets(mount.root) {
+                    let namespace = found
+                        .entry(inode)
+                        .or_insert_with(|| NetworkNamespace::new(inode, false));
+                    let path = below(root, &mount.point);
+                    namespace.mount.get_or_insert(path);
+                }
+            }
+        }
+    }
+
+    /// Opens a namespace; none: it is gone. What is open is the namespace that was listed, or one that has got its number
+    /// since, and the cgroup is that of a process in it.
+    #[must_use]
+    pub fn open(&self, namespace: &NetworkNamespace) -> Option<OpenNamespace> {
+        let mut processes = namespace.processes.iter();
+        let by_process = processes.find_map(|(_, folder)| self.open_of(namespace, folder));
+        by_process.or_else(|| {
+            let fd = OwnedFd::from(File::open(namespace.mount.as_ref()?).ok()?);
+            let open = OpenNamespace {
+                inode: namespace.inode,
+                cgroup: None,
+                fd,
+            };
+            open.is(namespace).then_some(open)
+        })
+    }
+
+    fn open_of(&self, namespace: &NetworkNamespace, folder: &Path) -> Option<OpenNamespace> {
+        // The folder of a process stays its own: when it has ended there is nothing in it, whoever has its number then.
+        let mut options = File::options();
+        options
+            .read(true)
+            .custom_flags(libc::O_PATH | libc::O_DIRECTORY);
+        let process = options.open(folder).ok()?;
+        let folder = PathBuf::from(format!("/proc/self/fd/{}", process.as_raw_fd()));
+        let fd = OwnedFd::from(File::open(folder.join("ns/net")).ok()?);
+        let cgroup = if namespace.host {
+            self.cgroups.as_ref().and_then(|root| id(root))
+        } else {
+            self.cgroup(&folder)
+        };
+        let open = OpenNamespace {
+            inode: namespace.inode,
+            cgroup,
+            fd,
+        };
+        open.is(namespace).then_some(open)
+    }
+
+    /// The id of a process's cgroup in the unified hierarchy.
+    fn cgroup(&self, folder: &Path) -> Option<u64> {
+        let root = self.cgroups.as_ref()?;
+        let text = fs::read(folder.join("cgroup")).ok()?;
+        let path = text
+            .split(|byte| *byte == b'\n')
+            .find_map(|line| line.strip_prefix(b"0::"))?;
+        let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+        id(&below(root, &path))
+    }
+}
+
+impl NetworkNamespace {
+    fn new(inode: u64, host: bool) -> Self {
+        Self {
+            inode,
+            host,
+            kept: false,
+            processes: Vec::new(),
+            mount: None,
+        }
+    }
+
+    /// Its number, which the kernel gives to another one when it is gone.
+    #[must_use]
+    pub fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    fn add(&mut self, started: u64, folder: PathBuf) {
+        let place = self
+            .processes
+            .partition_point(|(other, _)| *other <= started);
+        if place < CANDIDATES {
+            self.processes.insert(place, (started, folder));
+            self.processes.truncate(CANDIDATES);
+        }
+    }
+}
+
+impl OpenNamespace {
+    fn is(&self, listed: &NetworkNamespace) -> bool {
+        let fd = self.fd.as_fd().as_raw_fd();
+        id(Path::new(&format!("/proc/self/fd/{fd}"))) == Some(listed.inode)
+    }
+}
+
+/// A line of `mountinfo`.
+struct Mount<'a> {
+    root: &'a str,
+    point: PathBuf,
+    kind: &'a str,
+}
+
+impl<'a> Mount<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (before, behind) = line.split_once(" - ")?;
+        let mut words = before.split(' ').skip(3);
+        Some(Self {
+            root: words.next()?,
+            point: unescaped(words.next()?),
+            kind: behind.split(' ').next()?,
+        })
+    }
+}
+
+/// A path in which blanks and the like are written as `\040`.
+fn unescaped(text: &str) -> PathBuf {
+    let bytes = text.as_bytes();
+    let mut path = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let octal = (*byte == b'\\')
+            .then(|| bytes.get(at + 1..at + 4))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        path.push(octal.unwrap_or(*byte));
+        at += if octal.is_some() { 4 } else { 1 };
+    }
+    PathBuf::from(OsString::from_vec(path))
+}
+
+/// An absolute path of a tree whose root is at `root`.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn id(path: &Path) -> Option<u64> {
+    Some(fs::metadata(path).ok()?.ino())
+}
+
+/// The number of the namespace that the process with this folder is in.
+fn number(folder: &Path) -> io::Result<u64> {
+    let link = fs::read_link(folder.join("ns/net"))?;
+    let number = link.to_str().and_then(in_brackets);
+    number.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// `net:[4026531840]`
+fn in_brackets(text: &str) -> Option<u64> {
+    let number = text.strip_prefix("net:[")?.strip_suffix(']')?;
+    number.parse().ok()
+}
+
+/// When the process with this folder was started, in ticks (proc_pid_stat(5)); a time that never comes if it has ended.
+fn started(folder: &Path) -> u64 {
+    let stat = fs::read(folder.join("stat")).unwrap_or_default();
+    let behind_name = stat.rsplit(|byte| *byte == b')').next();
+    behind_name
+        .and_then(|rest| std::str::from_utf8(rest).ok())
+        .and_then(|rest| rest.split_ascii_whitespace().nth(19)?.parse().ok())
+        .unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_of_namespaces_are_read() {
+        let line = "600 40 0:4 net:[4026532300] /run/netns/a\\040b rw shared:300 - nsfs nsfs rw";
+        let mount = Mount::parse(line).unwrap();
+        assert_eq!(mount.kind, "nsfs");
+        assert_eq!(mount.point, Path::new("/run/netns/a b"));
+        assert_eq!(in_brackets(mount.root), Some(4_026_532_300));
+        assert_eq!(in_brackets("mnt:[4026532300]"), None);
+        assert!(Mount::parse("no mount").is_none());
+        assert_eq!(unescaped("a\\04"), Path::new("a\\04"));
+    }
+
+    #[test]
+    fn the_first_started_processes_are_kept() {
+        let mut namespace = NetworkNamespace::new(1, false);
+        for started in (1..20).rev() {
+            namespace.add(started, PathBuf::from(format!("/proc/{started}")));
+        }
+        let kept: Vec<u64> = namespace.processes.iter().map(|(at, _)| *at).collect();
+        assert_eq!(kept, [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+}
