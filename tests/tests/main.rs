@@ -28,6 +28,8 @@ mod house;
 #[cfg(test)]
 mod image;
 #[cfg(test)]
+mod iterators;
+#[cfg(test)]
 mod ledgers;
 #[cfg(test)]
 mod lifecycle;

@@ -41,24 +41,27 @@ pub(crate) fn manifest_with(from: &str, to: &str) -> String {
 /// The compiled `fixtures.bpf.c`.
 pub(crate) fn object() -> &'static [u8] {
     static OBJECT: OnceLock<Vec<u8>> = OnceLock::new();
-    OBJECT.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("fixture.o");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/fixtures.bpf.c");
-        let names = [
-            "clang", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14",
-        ];
-        let compiled = names.into_iter().any(|clang| {
-            let args = ["--target=bpf", "-O2", "-g", "-c", source, "-o"];
-            Command::new(clang)
-                .args(args)
-                .arg(&out)
-                .status()
-                .is_ok_and(|status| status.success())
-        });
-        assert!(compiled, "no clang that compiles for bpf");
-        std::fs::read(out).unwrap()
-    })
+    OBJECT.get_or_init(|| compiled("fixtures.bpf.c"))
+}
+
+/// The object of a source beside this file.
+pub(crate) fn compiled(source: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("fixture.o");
+    let source = format!("{}/src/{source}", env!("CARGO_MANIFEST_DIR"));
+    let names = [
+        "clang", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14",
+    ];
+    let compiled = names.into_iter().any(|clang| {
+        let args = ["--target=bpf", "-O2", "-g", "-c", &source, "-o"];
+        Command::new(clang)
+            .args(args)
+            .arg(&out)
+            .status()
+            .is_ok_and(|status| status.success())
+    });
+    assert!(compiled, "no clang that compiles for bpf");
+    std::fs::read(out).unwrap()
 }
 
 /// A component with these imports and exports and nothing else in it.

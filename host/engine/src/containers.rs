@@ -1,13 +1,15 @@
 //! Containers, pods, units and sessions: who finds out for a run whose records are.
 
 use crate::guest::Say;
-use crate::identity::RecordIdentity;
+use crate::identity::{ROOT, RecordIdentity};
+use crate::iterators::Asked;
 use crate::owners::LiveOwners;
 use crate::pipeline::Undecided;
 use crate::selection::{Keeper, Selection};
 use crate::watch::Watch;
-use ig_containers::{Options, Selectors, Sockets};
+use ig_containers::{Options, Selected, Selectors, Sockets};
 use ig_kernel::cgroups::Settled;
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +114,26 @@ impl Containers {
     pub fn ready(&self, timeout: Duration) -> bool {
         let watch = self.watch.as_ref();
         watch.is_none_or(|watch| watch.service().ready(timeout))
+    }
+
+    /// Where the host's files are.
+    pub fn host_root() -> PathBuf {
+        Options::default().host_root
+    }
+
+    /// Whether the processes of a cgroup may be asked for; None: everybody is.
+    pub fn asked(&self) -> Option<Asked> {
+        if self.selectors.is_empty() || !self.by_cgroup() {
+            return None;
+        }
+        let reader = self.directory.reader_selecting(Arc::clone(&self.selectors));
+        let reader = RefCell::new(reader);
+        Some(Box::new(move |cgroup| {
+            let mut reader = reader.borrow_mut();
+            reader.refresh();
+            // What is not known yet is decided record by record, and so is what a root's mount namespace says.
+            cgroup <= ROOT || !matches!(reader.selected(cgroup), Selected::No(_))
+        }))
     }
 
     pub fn directory(&self) -> &Arc<Directory> {

@@ -10,6 +10,7 @@ mod early;
 mod guest;
 mod hold;
 mod identity;
+mod iterators;
 mod join;
 pub mod ledger;
 pub mod listing;

@@ -187,6 +187,21 @@ impl Pipeline {
         told.and(result)
     }
 
+    /// Iterators have come to their end: what came from this source since the last time is a frame. A recording has an empty
+    /// span in its place.
+    pub fn end_pass(&mut self, source: usize, now: Now) -> Result<(), TooManyTraps> {
+        self.deliver_now(source, &[], 0, 0, now)
+    }
+
+    /// Ends the frames that are filled by a source of iterators; nothing for any other.
+    fn end_frames_of(&mut self, source: usize) {
+        for sink in &mut self.sinks {
+            if sink.plan.walked == Some(source) {
+                sink.end_frame(&self.outputs, &self.say);
+            }
+        }
+    }
+
     fn account(
         &mut self,
         source: usize,
@@ -197,6 +212,9 @@ impl Pipeline {
     ) -> Result<(), TooManyTraps> {
         if let Some(ledger) = self.records.get_mut(source) {
             ledger.discarded_by_program += u64::from(discarded);
+        }
+        if span.is_empty() {
+            self.end_frames_of(source);
         }
         if records == 0 {
             return Ok(());
@@ -329,7 +347,7 @@ impl Pipeline {
         }
         let frames = self.frame_clock.take_due_of(now.boot, free_frames(held));
         if frames.is_some() {
-            self.end_gathered(|mode, _| mode == Mode::Interval);
+            self.end_gathered(|plan, _| plan.walked.is_none() && plan.mode == Mode::Interval);
         }
         Ok(())
     }
@@ -390,7 +408,7 @@ impl Pipeline {
     pub fn stop(&mut self, now: Now) -> Result<(), TooManyTraps> {
         self.note_overdue(now);
         // A live view without a new row stays what it is.
-        self.end_gathered(|mode, empty| mode == Mode::Final || !empty);
+        self.end_gathered(|plan, empty| plan.mode == Mode::Final || !empty);
         let result = match self.guest() {
             Some(guest) => {
                 guest.host_mut().begin(now.clocks(), None);
@@ -549,6 +567,7 @@ impl Pipeline {
         for table in 0..self.sinks.len() {
             let sink = self.sinks.get(table);
             if sink
+                .filter(|s| s.plan.walked.is_none())
                 .and_then(|s| s.frames.as_ref())
                 .is_some_and(|f| !f.is_empty())
             {
@@ -605,11 +624,11 @@ impl Pipeline {
         }
     }
 
-    /// Ends frames that the host gathers: those of which `which` says so, by their mode and whether they are empty.
-    fn end_gathered(&mut self, which: impl Fn(Mode, bool) -> bool) {
+    /// Ends frames that the host gathers: those of which `which` says so, by their table and whether they are empty.
+    fn end_gathered(&mut self, which: impl Fn(&PlannedTable, bool) -> bool) {
         for sink in self.sinks.iter_mut().filter(|sink| sink.plan.gathered) {
             let frames = sink.frames.as_ref();
-            if frames.is_some_and(|frames| which(sink.plan.mode, frames.is_empty())) {
+            if frames.is_some_and(|frames| which(&sink.plan, frames.is_empty())) {
                 sink.end_frame(&self.outputs, &self.say);
             }
         }

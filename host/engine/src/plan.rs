@@ -29,6 +29,8 @@ pub(crate) struct PlannedTable {
     pub shown: bool,
     /// No guest ends its frames: the host gathers them.
     pub gathered: bool,
+    /// The source, of iterators, whose passes are its frames.
+    pub walked: Option<usize>,
     /// Columns that are written, in this order.
     pub selected: Vec<usize>,
     /// Groups of these that `columns` shows only from when one of them has a value.
@@ -66,6 +68,8 @@ pub(crate) struct Plan {
     pub default: usize,
     /// Nanoseconds after which the host ends the frames that it gathers; None: there are none that end so.
     pub interval: Option<u64>,
+    /// Nanoseconds after which iterators are read again; None: they are read once.
+    pub walk_interval: Option<u64>,
     /// Every parameter by name, with its value.
     pub params: Vec<(String, String)>,
     /// Wanted columns that cost something in the kernel.
@@ -150,15 +154,29 @@ impl Plan {
                 }
             }
             let early = bundle.component.is_some() && manifest.guest.stateless;
-            let gathered = bundle.component.is_none() && table.mode.has_frames();
+            let walked = table.origin.filter(|s| {
+                let source = sources.get(*s);
+                source.is_some_and(|source| !source.iterators().is_empty())
+            });
+            let no_guest = bundle.component.is_none();
             planned.push(PlannedTable {
-                gathered,
+                gathered: (no_guest || walked.is_some()) && table.mode.has_frames(),
+                walked,
                 ..plan_table(table, joined, wish, sources, early)?
             });
         }
 
         let mut params = params.to_vec();
-        let interval = frame_interval(manifest, &planned, output.interval, &mut params)?;
+        let period = frame_interval(manifest, &planned, output.interval, &mut params)?;
+        let live = |walked: bool| {
+            planned
+                .iter()
+                .any(|t| t.shown && t.gathered && t.walked.is_some() == walked)
+        };
+        let (interval, walk_interval) = (
+            period.filter(|_| live(false)),
+            period.filter(|_| live(true)),
+        );
         let enabled = switched.iter().map(|s| s.param).collect();
         let values = values(manifest, &resolved, &params, &enabled)?;
         let names = manifest.params.iter().map(|p| p.name.clone());
@@ -204,6 +222,7 @@ impl Plan {
             tables: planned,
             default: shown.default,
             interval,
+            walk_interval,
             params: effective,
             switched,
             guest_params,
@@ -322,7 +341,8 @@ fn frame_interval(
         }
         if manifest.has_interval() {
             params.push((INTERVAL.to_owned(), format!("{ns}ns")));
-            return Ok(None);
+            let walked = tables.iter().any(|t| t.walked.is_some() && live(t));
+            return Ok(walked.then_some(ns));
         }
         if !tables.iter().any(live) {
             return Err(wrong(format!(
@@ -502,6 +522,7 @@ fn plan_table(
         mode: *mode,
         shown,
         gathered: false,
+        walked: None,
         selected,
         quiet,
         names,

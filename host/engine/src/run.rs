@@ -109,7 +109,7 @@ pub fn run(options: RunOptions) -> Result<Outcome, RunError> {
     let containers = containers?.flatten();
     let follow = held.as_ref().map(Held::pid).or(once.target.pid);
     let mut ready = planned.join(made?, &once, containers.as_ref(), follow)?;
-    ready.attach(&once)?;
+    ready.attach(&once, containers.as_ref())?;
     let start = Instant::now();
     let running = held.map(Held::release);
     memory::give_back();

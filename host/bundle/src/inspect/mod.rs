@@ -65,8 +65,11 @@ pub struct RecordingInfo {
 pub struct SourceInfo {
     /// Its name.
     pub name: String,
-    /// Its ring buffer.
-    pub map: String,
+    /// Its ring buffer; none: iterators write its records.
+    pub map: Option<String>,
+    /// The iterators that write its records, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<String>,
     /// The struct of a record.
     #[serde(rename = "struct")]
     pub record: String,
@@ -331,6 +334,7 @@ fn sources(manifest: &Manifest, resolved: &Resolved) -> Vec<SourceInfo> {
             SourceInfo {
                 name: source.name.clone(),
                 map: source.map.clone(),
+                programs: source.programs.clone(),
                 record: source.record.clone(),
                 record_size: resolved.layout.size,
             }
@@ -447,6 +451,7 @@ fn hook(hook: &Hook) -> (&'static str, String) {
             );
             (if *ret { "uretprobe" } else { "uprobe" }, target)
         }
+        Hook::Iterator { target } => ("iter", target.clone()),
         Hook::Other { section } => ("other", section.clone()),
         _ => ("other", String::new()),
     }

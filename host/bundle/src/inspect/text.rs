@@ -46,12 +46,13 @@ impl fmt::Display for Inspection {
             f,
             "Sources",
             self.sources.iter().map(|s| {
+                let from = match &s.map {
+                    Some(map) => format!("map {map}"),
+                    None => format!("iterators {}", s.programs.join(", ")),
+                };
                 (
                     s.name.clone(),
-                    format!(
-                        "struct {}, {} bytes, from map {}",
-                        s.record, s.record_size, s.map
-                    ),
+                    format!("struct {}, {} bytes, from {from}", s.record, s.record_size),
                 )
             }),
         )?;

@@ -2,7 +2,8 @@
 
 use super::error::{ManifestError, Problems};
 use super::names::{HOST_FLAGS, RESERVED_WORDS, did_you_mean, is_c_name, is_identifier, is_name};
-use super::{Column, INTERVAL, Manifest, Param, ParamTarget, ParamType, Table};
+use super::{Column, INTERVAL, Manifest, Param, ParamTarget, ParamType, Source, Table};
+use ig_table::frames::Mode;
 use ig_table::schema::RESERVED;
 use std::collections::HashMap;
 
@@ -104,12 +105,35 @@ fn head(manifest: &Manifest, problems: &mut Problems<'_>) {
 fn sources(manifest: &Manifest, problems: &mut Problems<'_>) {
     let mut names = Names::new("source");
     let mut maps = Names::new("source with the map");
+    let mut programs = Names::new("program of a source");
     for (i, source) in manifest.sources.iter().enumerate() {
         let path = format!("sources.{i}");
         identifier(&source.name, "a source", &format!("{path}.name"), problems);
         names.add(&source.name, &format!("{path}.name"), problems);
-        maps.add(&source.map, &format!("{path}.map"), problems);
-        c_name(&source.map, "a map", &format!("{path}.map"), problems);
+        match (&source.map, source.programs.as_slice()) {
+            (Some(map), []) => {
+                maps.add(map, &format!("{path}.map"), problems);
+                c_name(map, "a map", &format!("{path}.map"), problems);
+            }
+            (None, [_, ..]) => {}
+            (Some(_), _) => problems.add(
+                &format!("{path}.programs"),
+                "records come from a ring buffer or from iterators: `map` or `programs`, not both",
+            ),
+            (None, []) => problems.add(
+                &path,
+                format!(
+                    "the source `{}` needs a `map` (a ring buffer) or `programs` (iterators)",
+                    source.name
+                ),
+            ),
+        }
+        too_many(&format!("{path}.programs"), source.programs.len(), problems);
+        for (j, program) in source.programs.iter().enumerate() {
+            let path = format!("{path}.programs.{j}");
+            c_name(program, "a program", &path, problems);
+            programs.add(program, &path, problems);
+        }
         let record = source.record.strip_prefix("struct ").map(str::trim);
         match record {
             Some(record) => problems.add(
@@ -150,6 +174,18 @@ fn tables(manifest: &Manifest, problems: &mut Problems<'_>) {
                     table.name
                 ),
             );
+        }
+        let source = manifest.source_of(table);
+        let iterated = source.and_then(|s| manifest.sources.get(s));
+        if iterated.is_some_and(Source::is_iterator)
+            && !matches!(table.mode, Mode::Snapshot | Mode::Interval)
+        {
+            let message = format!(
+                "the table `{}` shows what iterators find: its mode is `snapshot` (once) or `interval` (again and again), not `{}`",
+                table.name, table.mode
+            );
+            // Where there is no `mode` the table itself is the place.
+            problems.add(&format!("{path}.mode"), message);
         }
         too_many(&format!("{path}.columns"), table.columns.len(), problems);
         let mut columns = Names::new("column");

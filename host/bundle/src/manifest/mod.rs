@@ -8,6 +8,7 @@
 mod check;
 mod datatype;
 mod error;
+mod iterators;
 mod names;
 mod params;
 mod place;
@@ -19,6 +20,7 @@ mod yaml;
 pub(crate) use check::version;
 pub use datatype::{Unfit, column_type};
 pub use error::{ManifestError, Problem};
+pub use iterators::Input;
 pub use names::{HOST_FLAGS, RESERVED_WORDS};
 pub(crate) use names::{MAX_NAME, is_name};
 pub use params::ParamError;
@@ -54,7 +56,7 @@ pub struct Manifest {
     /// The lowest version of the host that can run this gadget, `major.minor.patch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_host: Option<String>,
-    /// Where records come from; a `GADGET_TRACER` of the eBPF side each.
+    /// Where records come from; a `GADGET_TRACER` or `GADGET_ITER` of the eBPF side each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
     /// What the gadget shows.
@@ -78,14 +80,20 @@ pub struct Manifest {
     pub places: Places,
 }
 
-/// A stream of records: a ring buffer of the eBPF side and the struct that it carries.
+/// A stream of records: a ring buffer of the eBPF side, or iterators, and the struct that they carry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Source {
-    /// The name in `GADGET_TRACER(name, map, struct)`.
+    /// The name in `GADGET_TRACER(name, map, struct)` or `GADGET_ITER(name, struct, programs...)`.
     pub name: String,
-    /// The ring buffer map.
-    pub map: String,
+    /// The ring buffer map; either this or `programs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<String>,
+    /// The iterators that write the records, in the order in which they run: those over sockets once in each network
+    /// namespace, the others once. Tables of such a source show what there is: their mode is `snapshot` (read once) or
+    /// `interval` (again every `--interval`), and a frame is what one reading gave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<String>,
     /// The struct of one record, without the word `struct`.
     #[serde(rename = "struct")]
     pub record: String,
@@ -102,7 +110,8 @@ pub struct Table {
     pub description: String,
     /// When its rows are complete: `stream` (each by itself), `interval` (frames that replace each other), `snapshot`
     /// (one frame) or `final` (one frame, at the end). A frame ends when the guest says so, or with its call; without a
-    /// guest the host ends those of `interval` every `--interval`, and `final` at the end.
+    /// guest the host ends those of `interval` every `--interval`, and `final` at the end. Those of a source of iterators
+    /// end when the iterators do.
     #[serde(default, with = "names::serde_mode", skip_serializing_if = "is_stream")]
     #[schemars(schema_with = "names::mode_schema")]
     pub mode: Mode,
@@ -350,6 +359,14 @@ impl Manifest {
 /// The parameter, of type duration and for the guest, by which the user says how often a live view changes.
 pub const INTERVAL: &str = "interval";
 
+impl Source {
+    /// Iterators write its records.
+    #[must_use]
+    pub fn is_iterator(&self) -> bool {
+        !self.programs.is_empty()
+    }
+}
+
 impl Manifest {
     /// Whether the guest has the parameter [`INTERVAL`].
     #[must_use]
@@ -387,6 +404,8 @@ pub fn json_schema() -> serde_json::Value {
     schemars::schema_for!(Manifest).to_value()
 }
 
+#[cfg(test)]
+mod iterators_tests;
 #[cfg(test)]
 mod resolve_tests;
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use super::datatype::{Unfit, column_type};
 use super::error::{ManifestError, Problems};
+use super::iterators::{self, Input};
 use super::names::did_you_mean;
 use super::typedefs;
 use super::variable::Slot;
-use super::{Access, Column, Guest, Manifest, ParamTarget, Table};
+use super::{Access, Column, Guest, Manifest, ParamTarget, Source, Table};
 use ig_object::btf::Layout;
 use ig_object::{Hook, Object};
 use ig_table::frames::Mode;
@@ -43,8 +44,8 @@ pub struct Resolved {
 pub struct ResolvedSource {
     /// The source's name.
     pub name: String,
-    /// Its ring buffer.
-    pub map: String,
+    /// Where its records come from.
+    pub input: Input,
     /// The struct of a record.
     pub layout: Layout,
 }
@@ -124,7 +125,7 @@ impl Manifest {
     /// # Errors
     ///
     /// Everything in one that the other lacks or contradicts, with the place in the manifest where there is one:
-    /// sources against `GADGET_TRACER`, parameters against `GADGET_PARAM`, columns against fields, grants against
+    /// sources against `GADGET_TRACER` and `GADGET_ITER`, parameters against `GADGET_PARAM`, columns against fields, grants against
     /// maps, programs.
     pub fn resolve(&self, object: &Object<'_>) -> Result<Resolved, ManifestError> {
         let mut problems = Problems::new(&self.places);
@@ -156,7 +157,8 @@ impl Manifest {
     pub fn check_without_guest(&self) -> Result<(), ManifestError> {
         let mut problems = Problems::new(&self.places);
         for (i, table) in self.tables.iter().enumerate() {
-            if table.mode == Mode::Snapshot {
+            let source = self.source_of(table).and_then(|s| self.sources.get(s));
+            if table.mode == Mode::Snapshot && !source.is_some_and(Source::is_iterator) {
                 let message = format!(
                     "the table `{}` can't have the mode `{}`: there is no guest that could say when it is complete",
                     table.name, table.mode
@@ -212,6 +214,7 @@ impl Manifest {
         object: &Object<'_>,
         problems: &mut Problems<'_>,
     ) -> Vec<Option<ResolvedSource>> {
+        iterators::undeclared(self, object, problems);
         let tracers: Vec<&str> = object.tracers().iter().map(|t| t.name.as_str()).collect();
         for tracer in object.tracers() {
             if !self.sources.iter().any(|source| source.name == tracer.name) {
@@ -222,8 +225,11 @@ impl Manifest {
                 problems.add("sources", message);
             }
         }
-        let mut resolve = |i: usize, source: &super::Source| {
+        let mut resolve = |i: usize, source: &Source| {
             let path = format!("sources.{i}");
+            let Some(map) = &source.map else {
+                return iterators::resolve(&path, source, object, problems);
+            };
             let Some(tracer) = object.tracers().iter().find(|t| t.name == source.name) else {
                 let near = did_you_mean(&source.name, &tracers, "it has");
                 problems.add(
@@ -246,18 +252,17 @@ impl Manifest {
                     good = false;
                 }
             };
-            same("map", &source.map, &tracer.map);
+            same("map", map, &tracer.map);
             same("struct", &source.record, &tracer.struct_name);
-            match object.map(&source.map) {
+            match object.map(map) {
                 None => {
-                    problems.add(&format!("{path}.map"), no_map(&source.map, object));
+                    problems.add(&format!("{path}.map"), no_map(map, object));
                     good = false;
                 }
-                Some(map) if map.kind != RING_BUFFER => {
+                Some(found) if found.kind != RING_BUFFER => {
                     let message = format!(
-                        "the map `{}` is a {}, not a ring buffer",
-                        source.map,
-                        map_kind(map.kind)
+                        "the map `{map}` is a {}, not a ring buffer",
+                        map_kind(found.kind)
                     );
                     problems.add(&format!("{path}.map"), message);
                     good = false;
@@ -267,7 +272,7 @@ impl Manifest {
             match object.btf().layout(&source.record) {
                 Ok(layout) if good => Some(ResolvedSource {
                     name: source.name.clone(),
-                    map: source.map.clone(),
+                    input: Input::Ring(map.clone()),
                     layout,
                 }),
                 Ok(_) => None,
@@ -469,7 +474,7 @@ impl Manifest {
                 );
                 problems.add(&path, message);
             } else if let Some(source) = self.sources.iter().find(|s| {
-                let suffix = grant.map.strip_prefix(s.map.as_str());
+                let suffix = s.map.as_ref().and_then(|map| grant.map.strip_prefix(map));
                 matches!(suffix, Some("_ledger" | "_wakeup"))
             }) {
                 let message = format!(

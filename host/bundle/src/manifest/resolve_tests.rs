@@ -18,10 +18,10 @@ fn what_fits_gets_types_and_defaults() {
     let resolved = resolve(MANIFEST).unwrap();
     assert_eq!(
         (
-            resolved.sources[0].map.as_str(),
+            resolved.sources[0].ring(),
             resolved.sources[0].layout.name.as_str()
         ),
-        ("events", "event")
+        (Some("events"), "event")
     );
     let table = &resolved.tables[0];
     assert_eq!(table.source, Some(0));

@@ -209,7 +209,7 @@ fn missing_and_repeated_things_are_found() {
     );
     assert_eq!(
         error("map: events, ", ""),
-        "gadget.yaml:7:6: the key `map` is missing here"
+        "gadget.yaml:7:6: the source `open` needs a `map` (a ring buffer) or `programs` (iterators)"
     );
     assert_eq!(
         error("version: 0.1.0", "name: again\nversion: 0.1.0"),

@@ -2,7 +2,7 @@ use super::*;
 use crate::join::columns::append;
 use crate::owners::LiveOwners;
 use arrow_array::{Int64Array, UInt32Array, UInt64Array};
-use ig_bundle::manifest::{ColumnSource, ResolvedSource, ResolvedTable};
+use ig_bundle::manifest::{ColumnSource, Input, ResolvedSource, ResolvedTable};
 use ig_containers::{Decision, Directory, Facts, Pod, Runtime};
 use ig_object::btf::{Field as BtfField, FieldType as BtfType, Layout};
 use ig_records::span;
@@ -52,7 +52,7 @@ fn layout(fields: &[(&str, &str)]) -> Layout {
 fn sources() -> Vec<ResolvedSource> {
     vec![ResolvedSource {
         name: "events".to_owned(),
-        map: "events".to_owned(),
+        input: Input::Ring("events".to_owned()),
         layout: layout(&[
             ("when", "gadget_timestamp"),
             ("cgroup", "gadget_cgroup_id"),
@@ -105,6 +105,7 @@ fn planned(mut table: ResolvedTable, wanted: &[&str]) -> PlannedTable {
         mode: Mode::Stream,
         shown: true,
         gathered: false,
+        walked: None,
         selected: wanted,
         quiet: Vec::new(),
         names: Vec::new(),

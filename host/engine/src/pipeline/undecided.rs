@@ -187,7 +187,10 @@ impl Pipeline {
                 // A span that is larger than all that may wait is not held.
                 Sifted::Full if rule.selects => {
                     self.exclude(source, UNDECIDED, records);
-                    self.deliver_now(source, &[], 0, discarded, now)
+                    match discarded {
+                        0 => Ok(()),
+                        _ => self.deliver_now(source, &[], 0, discarded, now),
+                    }
                 }
                 Sifted::All | Sifted::Full => {
                     self.deliver_now(source, span, records, discarded, now)

@@ -1,10 +1,11 @@
 //! What a run has for each gadget: its plan, then its programs and guest, then its rings and its ledgers.
 
-use super::live::{Drained, Live};
+use super::live::{Drained, Live, SourceRing};
 use super::once::{self, Once};
 use super::{GadgetOptions, now};
 use crate::assembly::{self, GuestParts, PipelineParts, identities};
 use crate::containers::Containers;
+use crate::iterators::{self, Iterators};
 use crate::ledger::{LeftOut, ProgramRuns, RATE, RecordLedger, Summary};
 use crate::options::{GuestLimits, OutputOptions, RunError};
 use crate::owners::{NoOwners, Owners, SharedOwners, TapedOwners};
@@ -108,7 +109,8 @@ impl<'a> Planned<'a> {
                     "--ring-size: {size} bytes are more than a ring buffer can have"
                 ))
             })?;
-            load.ring_sizes = plan.sources.iter().map(|s| (s.map.clone(), size)).collect();
+            let maps = plan.sources.iter().filter_map(ResolvedSource::ring);
+            load.ring_sizes = maps.map(|map| (map.to_owned(), size)).collect();
         }
         Ok(Self {
             bundle,
@@ -211,6 +213,7 @@ impl<'a> Planned<'a> {
             tables,
             default,
             interval,
+            walk_interval,
             guest_params,
             grants,
             ..
@@ -239,6 +242,7 @@ impl<'a> Planned<'a> {
                 })
             }
         };
+        let iterators = Iterators::new(&sources, &iterators::filled(&tables), walk_interval);
         let parts = PipelineParts {
             bundle,
             tables,
@@ -265,6 +269,7 @@ impl<'a> Planned<'a> {
             live: Live {
                 waiter,
                 rings,
+                iterators,
                 pipeline,
                 recorder,
                 stop: once.stop.clone(),
@@ -279,20 +284,28 @@ fn rings(
     loaded: &mut Loaded,
     sources: &[ResolvedSource],
     once: &Once,
-) -> Result<(Waiter, Vec<(usize, Ring)>), RunError> {
+) -> Result<(Waiter, Vec<SourceRing>), RunError> {
     let mut rings = Vec::with_capacity(sources.len());
     let mut waiter = Waiter::new().map_err(|e| RunError::Host(e.to_string()))?;
     waiter
         .add(&*once.stop, STOP)
         .map_err(|e| RunError::Host(e.to_string()))?;
-    for source in sources {
+    for (source, of) in sources.iter().enumerate() {
+        let Some(map) = of.ring() else {
+            continue;
+        };
         let ring = loaded
-            .ring(&source.map)
+            .ring(map)
             .map_err(|e| RunError::Kernel(e.to_string()))?;
         let index = waiter
             .add_ring(&ring)
             .map_err(|e| RunError::Host(e.to_string()))?;
-        rings.push((index, ring));
+        rings.push(SourceRing {
+            source,
+            map: map.to_owned(),
+            index,
+            ring,
+        });
     }
     Ok((waiter, rings))
 }
@@ -310,8 +323,8 @@ fn owners(containers: Option<&Containers>, watches: bool, tap: Option<Tap>) -> S
 }
 
 impl<'a> Ready<'a> {
-    /// From here on it sees what happens.
-    pub fn attach(&mut self, once: &Once) -> Result<(), RunError> {
+    /// From here on it sees what happens. `containers`: who knows which are asked for.
+    pub fn attach(&mut self, once: &Once, containers: Option<&Containers>) -> Result<(), RunError> {
         self.loaded
             .attach()
             .map_err(|e| RunError::Kernel(e.to_string()))?;
@@ -321,7 +334,14 @@ impl<'a> Ready<'a> {
                 left.program, left.hook, left.reason
             ));
         }
-        Ok(())
+        let iterators = &mut self.live.iterators;
+        if iterators.is_empty() {
+            return Ok(());
+        }
+        let asked = containers.and_then(Containers::asked);
+        iterators
+            .attach(&self.loaded, &Containers::host_root(), asked)
+            .map_err(RunError::Kernel)
     }
 
     /// Serves until it is over, detaches, and takes what is left. `start`: when everything was attached.
@@ -335,7 +355,7 @@ impl<'a> Ready<'a> {
         live.deadline = timeout.and_then(|t| start.checked_add(t));
         let served = live.serve();
         loaded.detach();
-        let drained = served.drain(&loaded, &sources);
+        let drained = served.drain(&loaded);
         Over {
             bundle,
             sources,
@@ -368,6 +388,7 @@ impl Over<'_> {
         } = drained;
         let Live {
             rings,
+            iterators,
             pipeline,
             recorder,
             ..
@@ -386,8 +407,17 @@ impl Over<'_> {
             ..Summary::default()
         };
         let mut left = BTreeMap::new();
-        for ((source, ledger), (_, ring)) in sources.iter().zip(&mut finished.records).zip(&rings) {
-            left.insert(source.name.clone(), count(&loaded, source, ledger, ring)?);
+        for (i, (source, ledger)) in sources.iter().zip(&mut finished.records).enumerate() {
+            let rest = match rings.iter().find(|ring| ring.source == i) {
+                Some(of) => count(&loaded, &of.map, ledger, &of.ring)?,
+                None => {
+                    // The kernel waits for who reads iterators: nothing is lost on the way.
+                    ledger.attempted = iterators.written(i);
+                    ledger.not_reserved = ledger.attempted.map(|_| 0);
+                    0
+                }
+            };
+            left.insert(source.name.clone(), rest);
             summary.records.insert(source.name.clone(), ledger.clone());
         }
         let stats = loaded
@@ -435,13 +465,13 @@ impl Over<'_> {
 /// What only the kernel knows of a source. Gives the records that were never taken out of its ring.
 fn count(
     loaded: &Loaded,
-    source: &ResolvedSource,
+    map: &str,
     ledger: &mut RecordLedger,
     ring: &Ring,
 ) -> Result<u64, RunError> {
     let mut left = 0;
     let counted = loaded
-        .ledger(&source.map)
+        .ledger(map)
         .map_err(|e| RunError::Kernel(e.to_string()))?;
     if let Some(l) = counted {
         ledger.attempted = Some(l.attempted);

@@ -1,10 +1,10 @@
 //! A gadget while it is attached, and what is left when it no longer is.
 
 use super::now;
+use crate::iterators::{IterateError, Iterators};
 use crate::pipeline::{Pipeline, TooManyTraps};
 use crate::record::Recorder;
 use crate::stop::{Reason, Stop};
-use ig_bundle::manifest::ResolvedSource;
 use ig_kernel::{Loaded, Ring, Waiter, clock};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,12 +19,23 @@ const TOLD: Duration = Duration::from_millis(100);
 /// A gadget while its programs are attached.
 pub(super) struct Live {
     pub waiter: Waiter,
-    /// By source: index in the waiter, and the ring.
-    pub rings: Vec<(usize, Ring)>,
+    pub rings: Vec<SourceRing>,
+    pub iterators: Iterators,
     pub pipeline: Pipeline,
     pub recorder: Option<Recorder>,
     pub stop: Arc<Stop>,
     pub deadline: Option<Instant>,
+}
+
+/// A ring buffer from which the records of a source come.
+pub(super) struct SourceRing {
+    /// The source's index.
+    pub source: usize,
+    /// As the object calls it.
+    pub map: String,
+    /// Its index in the waiter.
+    pub index: usize,
+    pub ring: Ring,
 }
 
 /// A gadget whose programs are about to be detached.
@@ -61,7 +72,8 @@ impl Live {
                 self.stop.request(Reason::Reader);
                 break None;
             }
-            if self.pipeline.complete() {
+            let read = self.rings.is_empty() && self.iterators.over();
+            if self.pipeline.complete() || read && self.pipeline.next_timer().is_none() {
                 self.stop.request(Reason::Snapshot);
                 break None;
             }
@@ -92,7 +104,10 @@ impl Live {
 
     /// One span of each ring, and the timers that are due; containers that came and went, even where there is no span.
     fn round(&mut self) -> Result<Round, End> {
-        let round = self.spans()?;
+        let mut round = self.spans()?;
+        if self.iterators.round(&mut self.pipeline, now)? {
+            round = Round::Behind;
+        }
         if round == Round::Idle {
             self.pipeline
                 .tell_of_containers(now())
@@ -115,7 +130,13 @@ impl Live {
     /// One span of each ring, and records that waited until it was known whose they are.
     fn spans(&mut self) -> Result<Round, End> {
         let mut round = Round::Idle;
-        for (source, (index, ring)) in self.rings.iter_mut().enumerate() {
+        for of in &mut self.rings {
+            let SourceRing {
+                source,
+                index,
+                ring,
+                map: _,
+            } = of;
             let limits = ring.limits();
             let Some(span) = ring.span(limits).map_err(|e| End::Failure(e.to_string()))? else {
                 continue;
@@ -129,7 +150,7 @@ impl Live {
             let kept = span.records - span.discarded;
             let result = self
                 .pipeline
-                .deliver(source, span.bytes, kept, span.discarded, now());
+                .deliver(*source, span.bytes, kept, span.discarded, now());
             // Whatever became of it, it is accounted for.
             ring.publish();
             result.map_err(|TooManyTraps| End::Traps)?;
@@ -148,7 +169,7 @@ impl Live {
         // Nobody wakes this thread when it becomes known whose a record is.
         let known = self.pipeline.holds().then(|| Instant::now() + DECISION);
         let told = self.pipeline.watches().then(|| Instant::now() + TOLD);
-        [timer, known, told, self.deadline]
+        [timer, known, told, self.iterators.next(), self.deadline]
             .into_iter()
             .flatten()
             .min()
@@ -156,7 +177,7 @@ impl Live {
 
     /// Takes what the programs left, until everything that they counted is there or the grace is over. No timer fires any
     /// more: one that takes longer than its period would fire without end.
-    fn drain(&mut self, loaded: &Loaded, sources: &[ResolvedSource]) -> Result<(), End> {
+    fn drain(&mut self, loaded: &Loaded) -> Result<(), End> {
         let end = Instant::now() + BUSY_GRACE;
         let mut traps = Ok(());
         loop {
@@ -169,19 +190,13 @@ impl Live {
                     Err(failure) => return Err(failure),
                 }
             }
-            let taken = sources
-                .iter()
-                .enumerate()
-                .all(|(i, s)| match loaded.ledger(&s.map) {
-                    Ok(Some(l)) => {
-                        let kept = l.attempted.saturating_sub(l.not_reserved);
-                        self.pipeline.seen(i) >= kept.saturating_sub(l.excluded)
-                    }
-                    _ => self
-                        .rings
-                        .get(i)
-                        .is_none_or(|(_, ring)| ring.backlog() == 0),
-                });
+            let taken = self.rings.iter().all(|of| match loaded.ledger(&of.map) {
+                Ok(Some(l)) => {
+                    let kept = l.attempted.saturating_sub(l.not_reserved);
+                    self.pipeline.seen(of.source) >= kept.saturating_sub(l.excluded)
+                }
+                _ => of.ring.backlog() == 0,
+            });
             let complete = taken && !self.pipeline.holds();
             if complete || Instant::now() >= end {
                 // Nobody can wait any more.
@@ -203,14 +218,14 @@ pub(super) struct Drained {
 
 impl Served {
     /// Takes what the programs left, and the guest's last word. They are detached.
-    pub fn drain(self, loaded: &Loaded, sources: &[ResolvedSource]) -> Drained {
+    pub fn drain(self, loaded: &Loaded) -> Drained {
         let Self {
             mut live,
             mut traps,
             mut failure,
         } = self;
         if failure.is_none() {
-            match live.drain(loaded, sources) {
+            match live.drain(loaded) {
                 Ok(()) => {}
                 Err(End::Traps) => traps = true,
                 Err(End::Failure(what)) => failure = Some(what),
@@ -246,4 +261,13 @@ enum Round {
 enum End {
     Traps,
     Failure(String),
+}
+
+impl From<IterateError> for End {
+    fn from(error: IterateError) -> Self {
+        match error {
+            IterateError::Traps => Self::Traps,
+            IterateError::Failure(what) => Self::Failure(what),
+        }
+    }
 }

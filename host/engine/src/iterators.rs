@@ -1,0 +1,467 @@
+//! Sources whose records iterators write. All of them are read from beginning to end, those over sockets in each network
+//! namespace: once, or again every interval. One reading is a pass, and what it gave is a frame.
+
+use crate::pipeline::{Now, Pipeline, TooManyTraps};
+use crate::plan::PlannedTable;
+use ig_bundle::manifest::ResolvedSource;
+use ig_kernel::network::{NetworkNamespace, NetworkNamespaces, OpenNamespace, Visitor};
+use ig_kernel::{BpfIterator, Loaded, Map, SpanLimits, Update, Walk};
+use ig_records::span;
+use ig_table::frames::Mode;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The map of `gadget/netns.h`: for each namespace, before it is read, the cgroup of whom it is.
+const NAMESPACES_MAP: &str = "gadget_netns_owners";
+/// What the kernel gathers of an iterator before it hands it over, with pages of 4 KiB twice.
+const BUFFER: usize = 64 << 10;
+
+/// Whether the processes of a cgroup (its id in the unified hierarchy) are asked for.
+pub(crate) type Asked = Box<dyn Fn(u64) -> bool>;
+
+/// Why the iterators can't be read any further.
+pub(crate) enum IterateError {
+    /// The guest trapped for the last time.
+    Traps,
+    /// The kernel, or what a program wrote.
+    Failure(String),
+}
+
+impl From<TooManyTraps> for IterateError {
+    fn from(TooManyTraps: TooManyTraps) -> Self {
+        Self::Traps
+    }
+}
+
+/// All sources of a run whose records iterators write.
+pub(crate) struct Iterators {
+    sources: Vec<Source>,
+    /// None: the programs are not attached.
+    place: Option<Place>,
+    /// Between the beginnings of two passes.
+    interval: Option<Duration>,
+}
+
+/// Where iterators over sockets are opened.
+struct Place {
+    namespaces: NetworkNamespaces,
+    visitor: Option<Visitor>,
+    owners: Option<Map>,
+    /// None: everybody is.
+    asked: Option<Asked>,
+}
+
+struct Source {
+    /// Its index in the plan.
+    index: usize,
+    name: String,
+    programs: Vec<String>,
+    /// Those of the programs, when they are attached.
+    iterators: Vec<BpfIterator>,
+    framer: Framer,
+    /// It is read again every interval.
+    again: bool,
+    state: State,
+    /// Records so far.
+    written: u64,
+}
+
+enum State {
+    /// The next pass begins then.
+    Due(Instant),
+    /// Since when, and what is left.
+    Pass(Instant, Box<Pass>),
+    /// All is read, and some of it waits until it is known whose it is.
+    Ending(Instant),
+    Over,
+}
+
+/// What is left of a pass.
+struct Pass {
+    /// Iterators by index, next first: where one is over sockets, all in a row that are.
+    steps: VecDeque<Step>,
+    walk: Option<Walk>,
+}
+
+enum Step {
+    Once(usize),
+    /// The namespaces that are left, the iterators that are left in the first of these, all iterators.
+    Namespaces {
+        left: VecDeque<NetworkNamespace>,
+        open: Option<(OpenNamespace, VecDeque<usize>)>,
+        iterators: Vec<usize>,
+    },
+}
+
+impl Iterators {
+    /// Those of a run. `tables`: see [`filled`]. `interval` is in nanoseconds.
+    pub fn new(
+        sources: &[ResolvedSource],
+        tables: &[(Option<usize>, Mode)],
+        interval: Option<u64>,
+    ) -> Self {
+        let sources = sources.iter().enumerate();
+        let walked = sources.filter(|(_, source)| !source.iterators().is_empty());
+        let walked = walked.map(|(index, source)| Source {
+            index,
+            name: source.name.clone(),
+            programs: source.iterators().to_vec(),
+            iterators: Vec::new(),
+            framer: Framer::new(source.layout.size),
+            again: tables.contains(&(Some(index), Mode::Interval)),
+            state: State::Due(Instant::now()),
+            written: 0,
+        });
+        Self {
+            sources: walked.collect(),
+            place: None,
+            interval: interval.map(Duration::from_nanos),
+        }
+    }
+
+    /// The programs are attached. `asked` narrows the namespaces to those with a process that is asked for.
+    ///
+    /// # Errors
+    /// The kernel has no more descriptors, or no thread.
+    pub fn attach(
+        &mut self,
+        loaded: &Loaded,
+        host_root: &Path,
+        asked: Option<Asked>,
+    ) -> Result<(), String> {
+        for source in &mut self.sources {
+            for program in &source.programs {
+                let iterator = loaded.iterator(program);
+                let iterator = iterator.map_err(|e| format!("iterator {program}: {e}"))?;
+                // Those that were left out have been told.
+                source.iterators.extend(iterator);
+            }
+        }
+        let mut all = self.sources.iter().flat_map(|s| &s.iterators);
+        let visitor = all.any(BpfIterator::of_network).then(Visitor::start);
+        let visitor = visitor.transpose();
+        self.place = Some(Place {
+            namespaces: NetworkNamespaces::new(host_root),
+            visitor: visitor.map_err(|e| format!("network namespaces can't be entered: {e}"))?,
+            owners: loaded.map(NAMESPACES_MAP).ok(),
+            asked,
+        });
+        Ok(())
+    }
+
+    /// There are no such sources.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// Reads a part of each source whose turn it is. True: there was something to read.
+    pub fn round(
+        &mut self,
+        pipeline: &mut Pipeline,
+        now: impl Fn() -> Now,
+    ) -> Result<bool, IterateError> {
+        let mut read = false;
+        let Some(place) = &self.place else {
+            return Ok(false);
+        };
+        for source in &mut self.sources {
+            read |= source.round(place, self.interval, pipeline, &now)?;
+        }
+        Ok(read)
+    }
+
+    /// When the next pass begins.
+    pub fn next(&self) -> Option<Instant> {
+        let due = self.sources.iter().filter_map(|source| match source.state {
+            State::Due(at) => Some(at),
+            _ => None,
+        });
+        due.min()
+    }
+
+    /// There are such sources, and nothing more comes of any.
+    pub fn over(&self) -> bool {
+        !self.sources.is_empty() && self.sources.iter().all(|s| matches!(s.state, State::Over))
+    }
+
+    /// How many records the iterators of a source wrote; none: its records come from a ring.
+    pub fn written(&self, source: usize) -> Option<u64> {
+        let found = self.sources.iter().find(|s| s.index == source);
+        found.map(|source| source.written)
+    }
+}
+
+/// By table: the source of iterators that fills it, and its mode, if it is shown.
+pub(crate) fn filled(tables: &[PlannedTable]) -> Vec<(Option<usize>, Mode)> {
+    let shown = tables.iter().filter(|table| table.shown);
+    shown.map(|table| (table.walked, table.mode)).collect()
+}
+
+impl Source {
+    fn round(
+        &mut self,
+        place: &Place,
+        interval: Option<Duration>,
+        pipeline: &mut Pipeline,
+        now: impl Fn() -> Now,
+    ) -> Result<bool, IterateError> {
+        match &mut self.state {
+            State::Over => Ok(false),
+            State::Due(at) => {
+                let began = Instant::now();
+                if *at > began {
+                    return Ok(false);
+                }
+                let pass = Pass::new(&self.iterators, place)?;
+                self.state = State::Pass(began, Box::new(pass));
+                Ok(true)
+            }
+            State::Pass(began, pass) => {
+                let began = *began;
+                if let Some(bytes) = pass.read(&self.iterators, place, &mut self.framer)? {
+                    let mut result = Ok(());
+                    let n = self.framer.spans(bytes, |span, records| {
+                        if result.is_ok() {
+                            result = pipeline.deliver(self.index, span, records, 0, now());
+                        }
+                    });
+                    self.written += n;
+                    result?;
+                    if bytes == 0 && self.framer.filled > 0 {
+                        return Err(IterateError::Failure(format!(
+                            "source {}: an iterator wrote {} bytes too many or too few, and each record of the source has {}",
+                            self.name, self.framer.filled, self.framer.size
+                        )));
+                    }
+                    return Ok(true);
+                }
+                self.state = State::Ending(began);
+                Ok(true)
+            }
+            State::Ending(began) => {
+                if pipeline.holds() {
+                    return Ok(false);
+                }
+                self.state = match interval.filter(|_| self.again) {
+                    // What is late is not made up for.
+                    Some(interval) => State::Due((*began + interval).max(Instant::now())),
+                    None => State::Over,
+                };
+                pipeline.end_pass(self.index, now())?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+impl Pass {
+    fn new(iterators: &[BpfIterator], place: &Place) -> Result<Self, IterateError> {
+        let mut steps: VecDeque<Step> = VecDeque::new();
+        for (index, iterator) in iterators.iter().enumerate() {
+            if !iterator.of_network() {
+                steps.push_back(Step::Once(index));
+                continue;
+            }
+            if let Some(Step::Namespaces { iterators, .. }) = steps.back_mut() {
+                iterators.push(index);
+                continue;
+            }
+            let listed = place.namespaces.list(place.asked.as_deref());
+            steps.push_back(Step::Namespaces {
+                left: listed
+                    .map_err(|e| IterateError::Failure(e.to_string()))?
+                    .into(),
+                open: None,
+                iterators: vec![index],
+            });
+        }
+        Ok(Self { steps, walk: None })
+    }
+
+    /// Reads on. 0: an iterator has come to its end; none: the pass has.
+    fn read(
+        &mut self,
+        iterators: &[BpfIterator],
+        place: &Place,
+        framer: &mut Framer,
+    ) -> Result<Option<usize>, IterateError> {
+        let failure = |e: &dyn std::fmt::Display| IterateError::Failure(e.to_string());
+        if self.walk.is_none() {
+            self.walk = self.open(iterators, place)?;
+        }
+        let Some(walk) = &mut self.walk else {
+            return Ok(None);
+        };
+        let bytes = walk.read(framer.room()).map_err(|e| failure(&e))?;
+        if bytes == 0 {
+            self.walk = None;
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The next iterator, opened; none: there is none.
+    fn open(
+        &mut self,
+        iterators: &[BpfIterator],
+        place: &Place,
+    ) -> Result<Option<Walk>, IterateError> {
+        let failure = |e: &dyn std::fmt::Display| IterateError::Failure(e.to_string());
+        while let Some(step) = self.steps.front_mut() {
+            match step {
+                Step::Once(index) => {
+                    let iterator = iterators.get(*index);
+                    self.steps.pop_front();
+                    if let Some(iterator) = iterator {
+                        return iterator.open().map(Some).map_err(|e| failure(&e));
+                    }
+                }
+                Step::Namespaces {
+                    left,
+                    open,
+                    iterators: all,
+                } => {
+                    let next = open
+                        .as_mut()
+                        .and_then(|(namespace, queue)| Some((&*namespace, queue.pop_front()?)));
+                    if let Some((namespace, index)) = next {
+                        if let (Some(iterator), Some(visitor)) =
+                            (iterators.get(index), &place.visitor)
+                        {
+                            let walk = iterator.open_in(namespace, visitor);
+                            return walk.map(Some).map_err(|e| failure(&e));
+                        }
+                        continue;
+                    }
+                    // The last one may go before the next one is opened.
+                    *open = None;
+                    let Some(namespace) = left.pop_front() else {
+                        self.steps.pop_front();
+                        continue;
+                    };
+                    // One that is gone by now has nothing that could be shown.
+                    if let Some(namespace) = place.namespaces.open(&namespace) {
+                        place.tell(&namespace)?;
+                        *open = Some((namespace, all.iter().copied().collect()));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Place {
+    /// Tells the programs whose a namespace is.
+    fn tell(&self, namespace: &OpenNamespace) -> Result<(), IterateError> {
+        let (Some(map), Ok(inode)) = (&self.owners, u32::try_from(namespace.inode())) else {
+            return Ok(());
+        };
+        let cgroup = namespace.cgroup().unwrap_or(0).to_ne_bytes();
+        match map.update(&inode.to_ne_bytes(), &cgroup, Update::Any) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(IterateError::Failure(format!("{NAMESPACES_MAP}: {e}"))),
+        }
+    }
+}
+
+/// Cuts what an iterator wrote into records, framed like those of a ring.
+struct Framer {
+    /// Of a record, in bytes.
+    size: usize,
+    /// Records of a span.
+    most: usize,
+    /// What was read and not framed yet is at its beginning.
+    buffer: Vec<u8>,
+    filled: usize,
+    span: Vec<u8>,
+}
+
+impl Framer {
+    fn new(size: u32) -> Self {
+        let size = (size as usize).max(1);
+        let framed = span::HEADER + size.next_multiple_of(8);
+        Self {
+            size,
+            most: (SpanLimits::BYTES / framed).clamp(1, SpanLimits::RECORDS as usize),
+            buffer: vec![0; BUFFER + size],
+            filled: 0,
+            span: Vec::new(),
+        }
+    }
+
+    /// Where to read to.
+    fn room(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Hands on what is whole, now that so many bytes were read, in spans with their number of records. Gives how many
+    /// records that were.
+    fn spans(&mut self, read: usize, mut take: impl FnMut(&[u8], u32)) -> u64 {
+        self.filled = self.filled.saturating_add(read).min(self.buffer.len());
+        let whole = self.filled - self.filled % self.size;
+        let records = self.buffer.get(..whole).unwrap_or_default();
+        for some in records.chunks(self.size.saturating_mul(self.most)) {
+            self.span.clear();
+            let mut n = 0;
+            for record in some.chunks_exact(self.size) {
+                // It is shorter than a span may be.
+                if span::push(&mut self.span, &[record]).is_ok() {
+                    n += 1;
+                }
+            }
+            take(&self.span, n);
+        }
+        self.buffer.copy_within(whole..self.filled, 0);
+        self.filled -= whole;
+        (whole / self.size) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ig_records::span::Span;
+
+    /// Puts bytes in, in pieces, and gives the records and how many came in each span.
+    fn framed(framer: &mut Framer, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u32>) {
+        let (mut records, mut spans) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            framer.room()[..piece.len()].copy_from_slice(piece);
+            framer.spans(piece.len(), |span, n| {
+                let counts = Span(span).check().unwrap();
+                assert_eq!((counts.records, counts.discarded), (u64::from(n), 0));
+                records.extend(Span(span).iter().map(|record| record.payload.to_vec()));
+                spans.push(n);
+            });
+        }
+        (records, spans)
+    }
+
+    #[test]
+    fn bytes_are_cut_into_records_wherever_they_were_read() {
+        let mut framer = Framer::new(3);
+        let (records, spans) = framed(&mut framer, &[b"abcd", b"", b"e", b"fghi"]);
+        assert_eq!(records, [b"abc", b"def", b"ghi"]);
+        assert_eq!(spans, [1, 2]);
+        assert_eq!(framer.filled, 0);
+        framed(&mut framer, &[b"xy"]);
+        assert_eq!(framer.filled, 2, "what is no record stays, and is told");
+    }
+
+    #[test]
+    fn spans_are_no_larger_than_those_of_rings() {
+        let mut framer = Framer::new(8);
+        let bytes: Vec<u8> = (0..5000_u64).flat_map(u64::to_le_bytes).collect();
+        let (records, spans) = framed(&mut framer, &[&bytes]);
+        assert_eq!(records.len(), 5000);
+        assert_eq!(records[4999], 4999_u64.to_le_bytes());
+        assert_eq!(spans, [1024, 1024, 1024, 1024, 904]);
+        let mut framer = Framer::new(20_000);
+        let (_, spans) = framed(&mut framer, &[&[7; 60_000]]);
+        assert_eq!(spans, [3]);
+        let mut framer = Framer::new(100_000);
+        let (records, spans) = framed(&mut framer, &[&[7; 60_000], &[8; 60_000]]);
+        assert_eq!((records.len(), spans), (1, vec![1]));
+    }
+}
