@@ -44,6 +44,8 @@ mod recording;
 #[cfg(test)]
 mod shell;
 #[cfg(test)]
+mod snapshot_socket;
+#[cfg(test)]
 mod specification;
 #[cfg(test)]
 mod stacks;

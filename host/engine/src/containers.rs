@@ -16,6 +16,9 @@ use std::time::Duration;
 
 pub use ig_containers::{Directory, Runtime};
 
+/// Runtimes are given this long for their first answer.
+const RUNTIMES_WITHIN: Duration = Duration::from_secs(2);
+
 /// Which runtimes are asked, and where.
 #[derive(Clone, Debug)]
 pub struct ContainerOptions {
@@ -110,10 +113,12 @@ impl Containers {
         })
     }
 
-    /// Waits until the runtimes' APIs have told what there is, at most this long.
-    pub fn ready(&self, timeout: Duration) -> bool {
+    /// Waits until the runtimes' APIs have told what there is; `say` hears when they don't in time.
+    pub fn wait_for_runtimes(&self, say: &Say) {
         let watch = self.watch.as_ref();
-        watch.is_none_or(|watch| watch.service().ready(timeout))
+        if !watch.is_none_or(|watch| watch.service().ready(RUNTIMES_WITHIN)) {
+            say("a container runtime does not answer; what only it knows is missing");
+        }
     }
 
     /// Where the host's files are.

@@ -26,8 +26,6 @@ use std::time::Duration;
 
 /// What comes and goes is looked for this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Runtimes are given this long for their first answer.
-const RUNTIMES_WITHIN: Duration = Duration::from_secs(2);
 /// A reader that takes nothing for this long at the end is not waited for any more.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -102,9 +100,7 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
         &say,
     )
     .map_err(RunError::Host)?;
-    if !containers.ready(RUNTIMES_WITHIN) {
-        say("a container runtime does not answer; what only it knows is missing");
-    }
+    containers.wait_for_runtimes(&say);
     let all = selectors.is_empty();
     let mut listing = Listing {
         list: List::new(containers.directory(), selectors),

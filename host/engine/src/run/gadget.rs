@@ -338,6 +338,10 @@ impl<'a> Ready<'a> {
         if iterators.is_empty() {
             return Ok(());
         }
+        // Who reads once asks once. A stream has the names in the rows behind.
+        if let Some(containers) = containers {
+            containers.wait_for_runtimes(&once.say);
+        }
         let asked = containers.and_then(Containers::asked);
         iterators
             .attach(&self.loaded, &Containers::host_root(), asked)
