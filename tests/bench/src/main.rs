@@ -51,6 +51,9 @@ fn main() -> ExitCode {
     if let Some(code) = ig_sandbox::compile_child() {
         return code;
     }
+    if let Some(code) = containers::memory_child() {
+        return code;
+    }
     match benches() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
