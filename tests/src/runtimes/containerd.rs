@@ -3,7 +3,8 @@
 use super::docker::split;
 use super::image::{self, PAUSE};
 use super::place::{Daemon, Foreign, Place, done, tried};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A `containerd` of one's own, with Kubernetes' interface on the same socket.
@@ -196,6 +197,9 @@ impl Drop for Containerd {
             }
         }
         self.stop_daemon();
+        // runc's state has a folder a namespace, whatever containerd's root, and each start of `ig` looks into all of them.
+        let state = Path::new("/run/containerd/runc").join(self.namespace());
+        fs::remove_dir(state).ok();
         tried(Command::new("ip").args(["link", "del", self.bridge()]));
     }
 }
