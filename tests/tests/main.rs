@@ -42,6 +42,8 @@ mod readme;
 #[cfg(test)]
 mod recording;
 #[cfg(test)]
+mod several;
+#[cfg(test)]
 mod shell;
 #[cfg(test)]
 mod snapshot_socket;

@@ -1,10 +1,11 @@
 //! The command line: one clap definition, completed with the gadget's own parameters once the bundle is known.
 
+use crate::gadgets::Gadget;
 use crate::{
     completion, containers, doctor, list, man, new, recording, selectors, test, units, version,
 };
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use ig_engine::manifest::{INTERVAL, Manifest, ParamType};
+use ig_engine::manifest::{INTERVAL, Manifest, Param, ParamType};
 use ig_engine::output::{Column, OutputSpec, Table};
 use ig_engine::recording::EXTENSION;
 use std::ffi::{OsStr, OsString};
@@ -127,8 +128,8 @@ pub fn run() -> Command {
         "ring-size",
     ];
     of_gadget("run")
-        .about("Runs a gadget: from a bundle, or from its folder, which is built first")
-        .override_usage("ig run [OPTIONS] <BUNDLE|DIR> [GADGET PARAMETERS] [-- CMD [ARGS]...]")
+        .about("Runs a gadget, or several side by side: from bundles, or from folders, which are built first")
+        .override_usage("ig run [OPTIONS] <BUNDLE|DIR>... [GADGET PARAMETERS] [-- CMD [ARGS]...]")
         .arg(
             Arg::new("replay")
                 .long("replay")
@@ -193,14 +194,20 @@ fn of_gadget(name: &'static str) -> Command {
     let limits = "Limits of the guest";
     let flag =
         |name: &'static str, value: &'static str| Arg::new(name).long(name).value_name(value);
+    let bundle = Arg::new("bundle")
+        .value_name("BUNDLE|DIR")
+        .required(true)
+        .value_parser(value_parser!(PathBuf));
+    let bundle = if name == "run" {
+        bundle
+            .num_args(1..)
+            .action(ArgAction::Append)
+            .help("The bundle, or a gadget's folder; several run side by side")
+    } else {
+        bundle.help("The bundle, or a gadget's folder")
+    };
     Command::new(name)
-        .arg(
-            Arg::new("bundle")
-                .value_name("BUNDLE|DIR")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The bundle, or a gadget's folder"),
-        )
+        .arg(bundle)
         .arg(
             Arg::new("command")
                 .value_name("CMD")
@@ -395,6 +402,65 @@ fn of_gadget(name: &'static str) -> Command {
         .after_help(EXIT_CODES)
 }
 
+/// The flags that can be said for one gadget of several: `--GADGET.FLAG`.
+pub const SCOPED: [&str; 7] = [
+    "redact", "fields", "table", "filter", "sort", "max-rows", "interval",
+];
+
+/// The id of a flag for one gadget of several.
+pub fn of_gadget_id(gadget: &str, flag: &str) -> String {
+    format!("{gadget}.{flag}")
+}
+
+/// `run` with the parameters and the columns of several gadgets: `--PARAM` is for all that have it, `--GADGET.PARAM` for
+/// one.
+pub fn with_gadgets(command: Command, gadgets: &[Gadget]) -> Command {
+    let mut command = with_flags_of_each(command, gadgets);
+    let mut help = String::new();
+    for gadget in gadgets {
+        for p in &gadget.bundle.manifest.params {
+            let id = param_id(&p.name);
+            if p.name != INTERVAL
+                && command
+                    .get_arguments()
+                    .all(|arg| arg.get_id() != id.as_str())
+            {
+                command = command.arg(param_flag(id, p.name.clone(), p).help_heading(GADGET_FLAGS));
+            }
+        }
+        help.push_str(&columns(&gadget.name, &gadget.tables));
+    }
+    help.push_str(EXIT_CODES);
+    command.after_help(help)
+}
+
+/// The flags that are for one gadget alone, of each of them.
+fn with_flags_of_each(mut command: Command, gadgets: &[Gadget]) -> Command {
+    for gadget in gadgets {
+        let name = &gadget.name;
+        let heading = format!("For {name} alone");
+        for flag in SCOPED {
+            let plain = command.get_arguments().find(|arg| arg.get_id() == flag);
+            if let Some(plain) = plain.cloned() {
+                let arg = plain
+                    .id(of_gadget_id(name, flag))
+                    .long(of_gadget_id(name, flag))
+                    .short(None)
+                    .help_heading(heading.clone());
+                command = command.arg(arg);
+            }
+        }
+        for p in &gadget.bundle.manifest.params {
+            if p.name != INTERVAL {
+                let long = of_gadget_id(name, &p.name);
+                let arg = param_flag(param_id(&long), long, p);
+                command = command.arg(arg.help_heading(heading.clone()));
+            }
+        }
+    }
+    command
+}
+
 /// `run` or `record` with the parameters and the columns of one gadget.
 pub fn with_gadget(command: Command, manifest: &Manifest, tables: &[Table]) -> Command {
     let name = format!("ig {} {}", command.get_name(), manifest.name);
@@ -410,44 +476,48 @@ pub fn with_gadget(command: Command, manifest: &Manifest, tables: &[Table]) -> C
             command = command.mut_arg(INTERVAL, |arg| arg.help(help).help_heading(GADGET_FLAGS));
             continue;
         }
-        let id = param_id(&p.name);
-        let mut arg = Arg::new(id)
-            .long(p.name.clone())
-            .help_heading(GADGET_FLAGS)
-            .value_parser(value_parser!(String));
-        let mut help = p.description.clone();
-        if !p.values.is_empty() {
-            help.push_str(&format!(" [one of: {}]", p.values.join(", ")));
-        }
-        if let Some(default) = &p.default {
-            help.push_str(&format!(" [default: {default}]"));
-        }
-        arg = match p.value_type {
-            ParamType::Bool => arg
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("true")
-                .value_name("true|false"),
-            ParamType::I64 | ParamType::U64 => arg.value_name("N").allow_negative_numbers(true),
-            ParamType::F64 => arg.value_name("X").allow_negative_numbers(true),
-            ParamType::Text => arg.value_name("TEXT"),
-            ParamType::Duration => arg.value_name("TIME"),
-        };
-        command = command.arg(arg.help(help));
+        let arg = param_flag(param_id(&p.name), p.name.clone(), p);
+        command = command.arg(arg.help_heading(GADGET_FLAGS));
     }
-    command.after_help(columns(tables))
+    command.after_help(format!("{}{EXIT_CODES}", columns("", tables)))
+}
+
+/// The flag of a gadget's parameter.
+fn param_flag(id: String, long: String, p: &Param) -> Arg {
+    let arg = Arg::new(id).long(long).value_parser(value_parser!(String));
+    let mut help = p.description.clone();
+    if !p.values.is_empty() {
+        help.push_str(&format!(" [one of: {}]", p.values.join(", ")));
+    }
+    if let Some(default) = &p.default {
+        help.push_str(&format!(" [default: {default}]"));
+    }
+    let arg = match p.value_type {
+        ParamType::Bool => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("true|false"),
+        ParamType::I64 | ParamType::U64 => arg.value_name("N").allow_negative_numbers(true),
+        ParamType::F64 => arg.value_name("X").allow_negative_numbers(true),
+        ParamType::Text => arg.value_name("TEXT"),
+        ParamType::Duration => arg.value_name("TIME"),
+    };
+    arg.help(help)
 }
 
 /// The id of a parameter's flag: apart from the host's own, whatever its name.
-fn param_id(name: &str) -> String {
+pub fn param_id(name: &str) -> String {
     format!("param {name}")
 }
 
-fn columns(tables: &[Table]) -> String {
+/// The columns of tables; of the gadget of this name, where there are several.
+fn columns(gadget: &str, tables: &[Table]) -> String {
     let mut text = String::new();
+    let of = if gadget.is_empty() { "" } else { "." };
     for table in tables {
         text.push_str(&format!(
-            "Columns of {} (hidden ones in brackets):\n",
+            "Columns of {gadget}{of}{} (hidden ones in brackets):\n",
             table.name
         ));
         let name = |c: &Column| {
@@ -472,18 +542,18 @@ fn columns(tables: &[Table]) -> String {
         }
         text.push('\n');
     }
-    text.push_str(EXIT_CODES);
     text
 }
 
-/// The first argument that is neither a flag nor a flag's value: the bundle. `args` begin after the command's name.
-pub fn find_bundle<'a>(command: &Command, args: &'a [OsString]) -> Option<&'a OsStr> {
-    let takes_value = |arg: &Arg| arg.get_action().takes_values();
+/// The arguments that are neither flags nor flags' values: the bundles. `args` begin after the command's name.
+pub fn find_bundles<'a>(command: &Command, args: &'a [OsString]) -> Vec<&'a OsStr> {
+    let takes_value = |arg: &Arg| arg.get_action().takes_values() && !arg.is_require_equals_set();
+    let mut found = Vec::new();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let text = arg.to_string_lossy();
         if text == "--" {
-            return None;
+            break;
         }
         if let Some(long) = text.strip_prefix("--") {
             let known = command.get_arguments().find(|a| a.get_long() == Some(long));
@@ -499,10 +569,10 @@ pub fn find_bundle<'a>(command: &Command, args: &'a [OsString]) -> Option<&'a Os
                 args.next();
             }
         } else {
-            return Some(arg);
+            found.push(arg.as_os_str());
         }
     }
-    None
+    found
 }
 
 /// What the user set, by parameter name: the gadget's flags first, then `--param`.
@@ -566,23 +636,36 @@ mod tests {
     }
 
     #[test]
-    fn the_bundle_is_found_among_flags() {
-        for (args, bundle) in [
-            (&["x.oci"][..], Some("x.oci")),
-            (&["-o", "json", "x.oci", "--failed-only"], Some("x.oci")),
-            (&["-ojson", "x.oci"], Some("x.oci")),
-            (&["--output=json", "--fail-on-loss", "x.oci"], Some("x.oci")),
-            (&["--timeout", "2s", "dir/", "--", "ls"], Some("dir/")),
-            (&["--replay", "a.igrec", "--strict", "x.oci"], Some("x.oci")),
-            (&["--", "ls"], None),
-            (&["--help"], None),
+    fn bundles_are_found_among_flags() {
+        for (args, bundles) in [
+            (&["x.oci"][..], &["x.oci"][..]),
+            (&["-o", "json", "x.oci", "--failed-only"], &["x.oci"]),
+            (&["-ojson", "x.oci"], &["x.oci"]),
+            (&["--output=json", "--fail-on-loss", "x.oci"], &["x.oci"]),
+            (&["--timeout", "2s", "dir/", "--", "ls"], &["dir/"]),
+            (&["--replay", "a.igrec", "--strict", "x.oci"], &["x.oci"]),
+            (
+                &["a.oci", "-o", "json", "b/", "c.oci", "--", "ls"],
+                &["a.oci", "b/", "c.oci"],
+            ),
+            (&["--", "ls"], &[]),
+            (&["--help"], &[]),
         ] {
-            assert_eq!(
-                find_bundle(&run(), &os(args)),
-                bundle.map(OsStr::new),
-                "{args:?}"
-            );
+            let bundles: Vec<&OsStr> = bundles.iter().map(OsStr::new).collect();
+            assert_eq!(find_bundles(&run(), &os(args)), bundles, "{args:?}");
         }
+    }
+
+    #[test]
+    fn several_bundles_stand_before_a_command_with_flags_between_them() {
+        let args = ["run", "a.oci", "-o", "json", "b.oci", "--", "ls", "-l"];
+        let matches = run().get_matches_from(args);
+        let all = |name: &str| {
+            let raw = matches.get_raw(name).unwrap();
+            raw.map(|word| word.to_str().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(all("bundle"), ["a.oci", "b.oci"]);
+        assert_eq!(all("command"), ["ls", "-l"]);
     }
 
     #[test]

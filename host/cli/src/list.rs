@@ -77,7 +77,7 @@ pub fn main(matches: &ArgMatches) -> Result<u8, Failure> {
         containers: containers::options(matches),
         watch: matches.get_flag("watch"),
         selectors,
-        output: sinks::options(matches, specs, terminal).map_err(other)?,
+        output: sinks::options(matches, &specs, sinks::GADGET, terminal.as_ref()).map_err(other)?,
         stop,
         say,
     });

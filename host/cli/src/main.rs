@@ -5,6 +5,7 @@ mod caller;
 mod completion;
 mod containers;
 mod doctor;
+mod gadgets;
 mod image;
 mod list;
 mod man;

@@ -1,17 +1,17 @@
 //! `ig run` and `ig record`: from the arguments to a running gadget, and from its end to an exit code.
 
-use crate::args::RecordOutput;
-use crate::{Failure, args, caller, containers, exit, replay, selectors, sinks};
+use crate::args::{RecordOutput, SCOPED};
+use crate::gadgets::{Gadget, Scope};
+use crate::{Failure, args, caller, containers, exit, gadgets, replay, selectors, sinks};
 use anyhow::{Context, anyhow, bail};
 use clap::{ArgMatches, Command};
 use ig_engine::Say;
-use ig_engine::bundle::{Arch, Bundle};
 use ig_engine::command::{CommandError, CommandSpec};
-use ig_engine::options::{GuestLimits, RunError, RunOptions, Target};
+use ig_engine::options::{GadgetOptions, GuestLimits, RunError, RunOptions, SinkOptions, Target};
 use ig_engine::output::{Format, OutputSpec, TerminalSize};
 use ig_engine::record::RecordOptions;
 use ig_engine::replay::ReplayOptions;
-use ig_engine::run::Outcome;
+use ig_engine::run::{Outcome, RunEnd};
 use ig_engine::stop::{Reason, Stop};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
@@ -25,38 +25,43 @@ use std::sync::Arc;
 pub fn main(args: &[OsString], definition: Command) -> Result<u8, Failure> {
     let after = args.get(2..).unwrap_or_default();
     let name = definition.get_name().to_owned();
-    let Some(path) = args::find_bundle(&definition, after).map(PathBuf::from) else {
+    let mut gadgets = gadgets::open(&definition, after)?;
+    if gadgets.is_empty() {
         // Help, a usage error, or nothing to run: the plain definition knows what to say.
         args::program().get_matches_from(args);
         return Err(Failure::new(
             exit::USAGE,
             anyhow!("no bundle is given; see `ig {name} --help`"),
         ));
+    }
+    // The gadgets' own parameters stand beside the host's flags, so one definition parses, refuses and explains all.
+    let definition = match gadgets.as_slice() {
+        [only] => args::with_gadget(definition, &only.bundle.manifest, &only.tables),
+        several if name == "record" => {
+            let names: Vec<&str> = several.iter().map(|g| g.name.as_str()).collect();
+            return Err(Failure::new(
+                exit::USAGE,
+                anyhow!(
+                    "`ig record` records one gadget, and here are {}; run one `ig record` for each",
+                    names.join(", ")
+                ),
+            ));
+        }
+        several => args::with_gadgets(definition, several),
     };
-    let (file, bundle) = open(&path)?;
-    // The gadget's own parameters stand beside the host's flags, so one definition parses, refuses and explains all.
-    let tables = ig_engine::columns::tables(&bundle).map_err(refusal)?;
     let program = OsString::from(format!("ig {name}"));
-    let matches = args::with_gadget(definition, &bundle.manifest, &tables)
-        .get_matches_from(std::iter::once(program).chain(after.iter().cloned()));
-    start(&file, bundle, &name, &matches)
-}
-
-/// The bundle and its file, built first when the path is a gadget's folder.
-fn open(path: &Path) -> Result<(PathBuf, Bundle), Failure> {
-    let file = if path.is_dir() {
-        build(path)?
-    } else {
-        path.to_owned()
-    };
-    let bundle = Bundle::open(&file, Arch::host()).map_err(|e| Failure::new(exit::REFUSED, e))?;
-    Ok((file, bundle))
-}
-
-fn build(dir: &Path) -> Result<PathBuf, Failure> {
-    let out = dir.join(".ig").join("run.oci");
-    crate::image::build_to(dir, Some(&out), None, None, false)?;
-    Ok(out)
+    let matches =
+        definition.get_matches_from(std::iter::once(program).chain(after.iter().cloned()));
+    if let Some(recording) = replay_of(&name, &matches) {
+        let Some(gadget) = gadgets.pop().filter(|_| gadgets.is_empty()) else {
+            return Err(Failure::new(
+                exit::USAGE,
+                anyhow!("--replay: a recording is of one gadget, and here are several"),
+            ));
+        };
+        return replayed(gadget, recording, &matches);
+    }
+    start(gadgets, &name, &matches)
 }
 
 /// The recording and the rows that `-o` asks for.
@@ -91,39 +96,101 @@ fn asked(name: &str, matches: &ArgMatches) -> anyhow::Result<(Option<PathBuf>, V
     Ok((recordings.pop(), rows))
 }
 
-fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Result<u8, Failure> {
-    let other = |e: io::Error| Failure::new(exit::OTHER, e);
+/// What a run and a replay have in common, ready before either begins.
+struct Ready {
+    summary: Option<(PathBuf, File)>,
+    stop: Arc<Stop>,
+    specs: Vec<OutputSpec>,
+    terminal: Option<TerminalSize>,
+    say: Say,
+}
+
+impl Ready {
+    fn new(rows: Vec<OutputSpec>, matches: &ArgMatches) -> Result<Self, Failure> {
+        let other = |e: io::Error| Failure::new(exit::OTHER, e);
+        // Opened before anything runs: a path that can't be written is an error now, not at the end.
+        let summary = match matches.get_one::<PathBuf>("summary") {
+            Some(path) => {
+                let file = File::options()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .open(path);
+                let file = file
+                    .with_context(|| format!("--summary: can't write {}", path.display()))
+                    .map_err(|e| Failure::new(exit::OTHER, e))?;
+                Some((path.clone(), file))
+            }
+            None => None,
+        };
+        let stop = Arc::new(Stop::new().map_err(other)?);
+        let stdout_is_terminal = io::stdout().is_terminal();
+        let specs = sinks::specs(matches, rows, stdout_is_terminal);
+        let specs = specs.map_err(|e| Failure::new(exit::USAGE, e))?;
+        let terminal = stdout_is_terminal.then(|| TerminalSize::new(terminal_width()));
+        listen(stop.clone(), terminal.clone()).map_err(other)?;
+        let say: Say = Arc::new(|text: &str| {
+            // Nobody to tell is no reason to stop.
+            let _ = writeln!(io::stderr(), "ig: {text}");
+        });
+        Ok(Self {
+            summary,
+            stop,
+            specs,
+            terminal,
+            say,
+        })
+    }
+}
+
+/// `ig run --replay`.
+fn replayed(gadget: Gadget, recording: &Path, matches: &ArgMatches) -> Result<u8, Failure> {
+    // Before anything is opened for writing: what is replayed may be wrong.
+    let (bundle, recording) = replay::open(recording, &gadget.file, gadget.bundle)?;
+    let (_, rows) = asked("run", matches).map_err(|e| Failure::new(exit::USAGE, e))?;
+    let Ready {
+        summary,
+        stop,
+        specs,
+        terminal,
+        say,
+    } = Ready::new(rows, matches)?;
+    let output = sinks::options(matches, &specs, &gadget.name, terminal.as_ref());
+    let outcome = ig_engine::replay::replay(ReplayOptions {
+        params: args::params(&bundle.manifest, matches),
+        bundle,
+        limits: replay::limits(matches, guest_limits(matches), recording.limits(), &say),
+        recording,
+        output: output.map_err(|e| Failure::new(exit::OTHER, e))?,
+        directory: None,
+        cache: cache_folder(),
+        verbose: matches.get_flag("verbose"),
+        stop,
+        say,
+    });
+    let end = RunEnd {
+        gadgets: vec![outcome.map_err(refusal)?],
+        command: None,
+    };
+    tell(&end, summary)?;
+    code(
+        end,
+        matches.get_flag("fail-on-loss"),
+        matches.get_flag("strict"),
+    )
+}
+
+/// `ig run` and `ig record`.
+fn start(gadgets: Vec<Gadget>, name: &str, matches: &ArgMatches) -> Result<u8, Failure> {
     let usage = |e: anyhow::Error| Failure::new(exit::USAGE, e);
     let (recording, rows) = asked(name, matches).map_err(usage)?;
-    // Before anything is opened for writing: what is replayed may be wrong.
-    let (bundle, replayed) = match replay_of(name, matches) {
-        Some(path) => {
-            let (bundle, recording) = replay::open(path, file, bundle)?;
-            (bundle, Some(recording))
-        }
-        None => (bundle, None),
-    };
-    // Opened before anything runs: a path that can't be written is an error now, not at the end.
-    let summary_file = match matches.get_one::<PathBuf>("summary") {
-        Some(path) => {
-            let file = File::options()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(path);
-            Some((
-                path,
-                file.with_context(|| format!("--summary: can't write {}", path.display()))
-                    .map_err(|e| Failure::new(exit::OTHER, e))?,
-            ))
-        }
-        None => None,
-    };
-    let stop = Arc::new(Stop::new().map_err(other)?);
-    let stdout_is_terminal = io::stdout().is_terminal();
-    let specs = sinks::specs(matches, rows, stdout_is_terminal).map_err(usage)?;
-    let terminal = stdout_is_terminal.then(|| TerminalSize::new(terminal_width()));
-    listen(stop.clone(), terminal.clone()).map_err(other)?;
+    let Ready {
+        summary,
+        stop,
+        specs,
+        terminal,
+        say,
+    } = Ready::new(rows, matches)?;
     let command = matches
         .get_many::<OsString>("command")
         .and_then(|mut words| {
@@ -131,71 +198,115 @@ fn start(file: &Path, bundle: Bundle, name: &str, matches: &ArgMatches) -> Resul
                 program: words.next()?.clone(),
                 args: words.cloned().collect(),
                 caller: caller::caller(),
-                stdout_to_stderr: !stdout_is_terminal && sinks::take_stdout(&specs),
+                stdout_to_stderr: terminal.is_none() && sinks::take_stdout(&specs),
             })
         });
-    let verbose = matches.get_flag("verbose");
     let selectors = selectors::selectors(matches).map_err(|e| Failure::new(exit::USAGE, e))?;
-    let limits = guest_limits(matches);
-    let output = sinks::options(matches, specs, terminal).map_err(other)?;
-    let params = args::params(&bundle.manifest, matches);
-    let cache = cache_folder();
-    let say: Say = Arc::new(|text: &str| {
-        // Nobody to tell is no reason to stop.
-        let _ = writeln!(io::stderr(), "ig: {text}");
+    let params = gadgets::params(&gadgets, matches).map_err(usage)?;
+    let several = gadgets.len() > 1;
+    let options = options(
+        gadgets,
+        params,
+        recording,
+        &specs,
+        terminal.as_ref(),
+        matches,
+    );
+    let (gadgets, shared) = options.map_err(|e| Failure::new(exit::OTHER, e))?;
+    let end = ig_engine::run::run(RunOptions {
+        gadgets,
+        shared,
+        target: Target {
+            pid: matches.get_one("pid").copied(),
+            tid: matches.get_one("tid").copied(),
+            comm: matches.get_one("comm").cloned(),
+            uid: matches.get_one("uid").copied(),
+            gid: matches.get_one("gid").copied(),
+        },
+        selectors,
+        max_rate: matches.get_one("max-rate").copied(),
+        command,
+        timeout: matches.get_one("timeout").copied(),
+        containers: containers::options(matches),
+        cache: cache_folder(),
+        verbose: matches.get_flag("verbose"),
+        stop,
+        say,
     });
-    let outcome = match replayed {
-        Some(recording) => ig_engine::replay::replay(ReplayOptions {
+    let end = end.map_err(|e| refusal(if several { for_one_alone(e) } else { e }))?;
+    tell(&end, summary)?;
+    code(end, matches.get_flag("fail-on-loss"), false)
+}
+
+/// Each gadget's options, and the outputs that they share.
+fn options(
+    gadgets: Vec<Gadget>,
+    params: Vec<Vec<(String, String)>>,
+    mut recording: Option<PathBuf>,
+    specs: &[OutputSpec],
+    terminal: Option<&TerminalSize>,
+    matches: &ArgMatches,
+) -> io::Result<(Vec<GadgetOptions>, Vec<SinkOptions>)> {
+    let several = gadgets.len() > 1;
+    let shared = if several {
+        sinks::shared(matches, specs, terminal)?
+    } else {
+        Vec::new()
+    };
+    let mut options = Vec::with_capacity(gadgets.len());
+    for (gadget, params) in gadgets.into_iter().zip(params) {
+        let output = if several {
+            let scope = Scope {
+                matches,
+                gadget: Some(&gadget.name),
+            };
+            sinks::of_several(scope, specs, &gadget.name)?
+        } else {
+            sinks::options(matches, specs, &gadget.name, terminal)?
+        };
+        options.push(GadgetOptions {
+            name: Some(gadget.name),
+            bundle: gadget.bundle,
             params,
-            bundle,
-            limits: replay::limits(matches, limits, recording.limits(), &say),
-            recording,
-            output,
-            directory: None,
-            cache,
-            verbose,
-            stop,
-            say,
-        }),
-        None => ig_engine::run::run(RunOptions {
-            params,
-            bundle,
-            target: Target {
-                pid: matches.get_one("pid").copied(),
-                tid: matches.get_one("tid").copied(),
-                comm: matches.get_one("comm").cloned(),
-                uid: matches.get_one("uid").copied(),
-                gid: matches.get_one("gid").copied(),
-            },
-            selectors,
-            max_rate: matches.get_one("max-rate").copied(),
-            command,
-            timeout: matches.get_one("timeout").copied(),
             ring_size: matches.get_one("ring-size").copied(),
-            record: recording.map(|path| RecordOptions {
+            record: recording.take().map(|path| RecordOptions {
                 path,
                 owner: caller::caller().map(|caller| (caller.uid, caller.gid)),
             }),
-            limits,
+            limits: guest_limits(matches),
             output,
-            containers: containers::options(matches),
-            cache,
-            verbose,
-            stop,
-            say,
-        }),
-    };
-    let outcome = outcome.map_err(refusal)?;
-    // The summary never goes to standard output, so that a pipe to another program stays whole.
-    let _ = write!(io::stderr(), "{}", outcome.summary);
-    if let Some((path, mut file)) = summary_file {
-        let json = outcome.summary.to_json();
-        file.write_all(json.as_bytes())
+        });
+    }
+    Ok((options, shared))
+}
+
+/// A flag that not every gadget can take can be said for one of them.
+fn for_one_alone(error: RunError) -> RunError {
+    match error {
+        RunError::Usage(what) => {
+            let flag = SCOPED
+                .iter()
+                .find(|flag| what.contains(&format!("--{flag}")));
+            RunError::Usage(match flag {
+                Some(flag) => format!(
+                    "{what}\n--{flag} is for every gadget; for one alone write --GADGET.{flag}"
+                ),
+                None => what,
+            })
+        }
+        error => error,
+    }
+}
+
+/// Writes the summary. It never goes to standard output, so that a pipe to another program stays whole.
+fn tell(end: &RunEnd, file: Option<(PathBuf, File)>) -> Result<(), Failure> {
+    let _ = write!(io::stderr(), "{end}");
+    if let Some((path, mut file)) = file {
+        file.write_all(end.to_json().as_bytes())
             .with_context(|| format!("--summary: can't write {}", path.display()))
             .map_err(|e| Failure::new(exit::OTHER, e))?;
     }
-    let strict = replay_of(name, matches).is_some() && matches.get_flag("strict");
-    code(outcome, matches.get_flag("fail-on-loss"), strict)
+    Ok(())
 }
 
 /// What the guest may use.
@@ -214,14 +325,9 @@ fn replay_of<'a>(name: &str, matches: &'a ArgMatches) -> Option<&'a PathBuf> {
     (name == "run").then(|| matches.get_one::<PathBuf>("replay"))?
 }
 
-/// What the exit code says about a run that was.
-fn code(outcome: Outcome, fail_on_loss: bool, strict: bool) -> Result<u8, Failure> {
-    let Outcome {
-        summary,
-        reason,
-        write_error,
-        command,
-    } = outcome;
+/// What the exit code says about a run that was. Of several gadgets the worst counts, in the order below.
+fn code(end: RunEnd, fail_on_loss: bool, strict: bool) -> Result<u8, Failure> {
+    let RunEnd { gadgets, command } = end;
     let command = match command {
         Some(Err(e)) => {
             let code = match &e {
@@ -234,26 +340,47 @@ fn code(outcome: Outcome, fail_on_loss: bool, strict: bool) -> Result<u8, Failur
         Some(Ok(ended)) => Some(ended),
         None => None,
     };
-    if let Some(what) = write_error {
-        return Err(Failure::new(exit::OTHER, anyhow!(what)));
+    let of = |which: &dyn Fn(&Outcome) -> Option<String>| {
+        let what = gadgets.iter().filter_map(|gadget| {
+            let what = which(gadget)?;
+            Some(match gadgets.len() {
+                1 => what,
+                _ => format!("{}: {what}", gadget.name),
+            })
+        });
+        let what: Vec<String> = what.collect();
+        (!what.is_empty()).then(|| anyhow!(what.join("; ")))
+    };
+    let says = |yes: bool, what: &str| yes.then(|| what.to_owned());
+    if let Some(what) = of(&|gadget| gadget.write_error.clone()) {
+        return Err(Failure::new(exit::OTHER, what));
     }
-    if reason == Reason::Traps {
-        return Err(Failure::new(
-            exit::TRAPS,
-            anyhow!("the guest trapped too often; --max-traps allows more"),
-        ));
+    let trapped = of(&|gadget| {
+        says(
+            gadget.reason == Reason::Traps,
+            "the guest trapped too often; --max-traps allows more",
+        )
+    });
+    if let Some(what) = trapped {
+        return Err(Failure::new(exit::TRAPS, what));
     }
-    if fail_on_loss && summary.any_loss() {
-        return Err(Failure::new(
-            exit::LOSS,
-            anyhow!("something was lost, and --fail-on-loss is set"),
-        ));
+    let lost = of(&|gadget| {
+        says(
+            fail_on_loss && gadget.summary.any_loss(),
+            "something was lost, and --fail-on-loss is set",
+        )
+    });
+    if let Some(what) = lost {
+        return Err(Failure::new(exit::LOSS, what));
     }
-    if strict && !summary.unanswered.is_empty() {
-        return Err(Failure::new(
-            exit::LOSS,
-            anyhow!("the guest asked what the recording has no answer to, and --strict is set"),
-        ));
+    let unanswered = of(&|gadget| {
+        says(
+            strict && !gadget.summary.unanswered.is_empty(),
+            "the guest asked what the recording has no answer to, and --strict is set",
+        )
+    });
+    if let Some(what) = unanswered {
+        return Err(Failure::new(exit::LOSS, what));
     }
     Ok(command.filter(|c| !c.by_us).map_or(0, |c| c.status))
 }

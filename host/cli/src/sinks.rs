@@ -1,5 +1,6 @@
 //! Outputs, from the arguments.
 
+use crate::gadgets::Scope;
 use anyhow::{Result, bail};
 use clap::ArgMatches;
 use ig_engine::options::{Fields, OutputOptions, Place, SinkOptions};
@@ -41,17 +42,84 @@ pub fn take_stdout(specs: &[OutputSpec]) -> bool {
         .any(|spec| spec.file.is_none() && spec.format != Format::None)
 }
 
-/// What a flag says that not every command has.
-fn known<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, flag: &str) -> Option<T> {
-    matches.try_get_one(flag).ok().flatten().cloned()
+/// What stands for the gadget's name in that of a file.
+pub const GADGET: &str = "{gadget}";
+
+/// The outputs asked for, with a file for each gadget where its name is to be in that of the file.
+fn of_gadget(specs: &[OutputSpec], gadget: &str) -> Vec<OutputSpec> {
+    let mut specs = specs.to_vec();
+    for spec in &mut specs {
+        let own = spec.file.as_ref().and_then(|file| file.to_str());
+        if let Some(own) = own.map(|file| file.replace(GADGET, gadget)) {
+            spec.file = Some(PathBuf::from(own));
+        }
+    }
+    specs
 }
 
-/// Outputs as the engine wants them. `terminal`: standard output is one.
+/// Whether each gadget has a file of its own.
+fn is_own(spec: &OutputSpec) -> bool {
+    let file = spec.file.as_ref().and_then(|file| file.to_str());
+    file.is_some_and(|file| file.contains(GADGET))
+}
+
+/// Outputs that several gadgets share: all but those with a file for each.
+pub fn shared(
+    matches: &ArgMatches,
+    specs: &[OutputSpec],
+    terminal: Option<&TerminalSize>,
+) -> io::Result<Vec<SinkOptions>> {
+    let shared = specs.iter().filter(|spec| !is_own(spec));
+    shared
+        .map(|spec| sink(matches, spec.clone(), terminal))
+        .collect()
+}
+
+/// Outputs of one gadget of several, as the engine wants them: it has part in those of [`shared`].
+pub fn of_several(
+    scope: Scope<'_>,
+    specs: &[OutputSpec],
+    gadget: &str,
+) -> io::Result<OutputOptions> {
+    let mut shared = 0;
+    let own = specs.iter().zip(of_gadget(specs, gadget));
+    let sinks = own.map(|(spec, own)| {
+        if is_own(spec) {
+            return sink(scope.matches, own, None);
+        }
+        shared += 1;
+        Ok(SinkOptions {
+            name: spec.to_string(),
+            format: spec.format,
+            place: Place::Shared(shared - 1),
+        })
+    });
+    let sinks = sinks.collect::<io::Result<Vec<_>>>()?;
+    chosen(scope, sinks)
+}
+
+/// Outputs of the only gadget, or of what is none, as the engine wants them. `terminal`: standard output is one.
 pub fn options(
     matches: &ArgMatches,
-    specs: Vec<OutputSpec>,
-    terminal: Option<TerminalSize>,
+    specs: &[OutputSpec],
+    gadget: &str,
+    terminal: Option<&TerminalSize>,
 ) -> io::Result<OutputOptions> {
+    let sinks = of_gadget(specs, gadget).into_iter();
+    let sinks = sinks.map(|spec| sink(matches, spec, terminal));
+    let sinks = sinks.collect::<io::Result<Vec<_>>>()?;
+    let scope = Scope {
+        matches,
+        gadget: None,
+    };
+    chosen(scope, sinks)
+}
+
+fn sink(
+    matches: &ArgMatches,
+    spec: OutputSpec,
+    terminal: Option<&TerminalSize>,
+) -> io::Result<SinkOptions> {
     let sink = |spec: OutputSpec| -> io::Result<SinkOptions> {
         let name = spec.to_string();
         let OutputSpec { format, file } = spec;
@@ -67,7 +135,7 @@ pub fn options(
             None => {
                 // Not std's own handle: it holds lines back in a buffer of its own.
                 let stdout = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
-                let terminal = match terminal.clone() {
+                let terminal = match terminal.cloned() {
                     Some(size) => TerminalOptions::terminal(
                         size,
                         std::env::var_os("NO_COLOR").as_deref(),
@@ -84,27 +152,23 @@ pub fn options(
             place,
         })
     };
-    let mut sinks = specs.into_iter().map(sink);
-    let main = sinks
-        .next()
-        .unwrap_or_else(|| Err(io::Error::other("no output is asked for")))?;
+    sink(spec)
+}
+
+/// What is shown, in these outputs.
+fn chosen(scope: Scope<'_>, sinks: Vec<SinkOptions>) -> io::Result<OutputOptions> {
+    let mut sinks = sinks.into_iter();
+    let main = sinks.next();
+    let main = main.ok_or_else(|| io::Error::other("no output is asked for"))?;
     Ok(OutputOptions {
         main,
-        others: sinks.collect::<io::Result<_>>()?,
-        table: known(matches, "table"),
-        fields: matches
-            .get_one("fields")
-            .cloned()
-            .map_or(Fields::Shown, Fields::Named),
-        filter: matches.get_one("filter").cloned(),
-        sort: matches.get_one("sort").cloned(),
-        max_rows: matches.get_one("max-rows").copied(),
-        interval: known(matches, "interval"),
-        redact: matches
-            .get_many::<String>("redact")
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect(),
+        others: sinks.collect(),
+        table: scope.get("table"),
+        fields: scope.get("fields").map_or(Fields::Shown, Fields::Named),
+        filter: scope.get("filter"),
+        sort: scope.get("sort"),
+        max_rows: scope.get("max-rows"),
+        interval: scope.get("interval"),
+        redact: scope.all("redact"),
     })
 }

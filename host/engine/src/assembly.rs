@@ -17,7 +17,7 @@ use ig_table::kinds::words::Words;
 use ig_table::output::{Output, Outputs, QueueLimits, ShownTable, WhenFull};
 use ig_table::redact::Redactor;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
@@ -201,6 +201,10 @@ pub(crate) struct PipelineParts<'a> {
     pub redactors: Vec<Redactor>,
     pub words: &'a Words,
     pub when_full: WhenFull,
+    /// What it is called where several run side by side.
+    pub name: Option<String>,
+    /// The outputs that they share.
+    pub shared: &'a [Arc<Output>],
     pub tap: Option<Tap>,
     /// Who says whose rows are; None: nobody knows.
     pub owners: Option<SharedOwners>,
@@ -220,6 +224,8 @@ impl PipelineParts<'_> {
             redactors,
             words,
             when_full,
+            name,
+            shared,
             tap,
             owners,
             say,
@@ -238,7 +244,8 @@ impl PipelineParts<'_> {
             max_rows: _,
             interval: _,
         } = output;
-        let outputs = outputs(main, others, &tables, default, words, &when_full)?;
+        let shown = shown(&tables, default, None);
+        let outputs = outputs(main, others, &shown, words, &when_full, shared)?;
         let mut redactors = redactors.into_iter();
         let tables = tables
             .into_iter()
@@ -248,59 +255,82 @@ impl PipelineParts<'_> {
             })
             .collect();
         let pipeline = Pipeline::new(tables, outputs, sources, instance, interval, tap, say);
-        Ok(pipeline.with_owners(owners))
+        Ok(pipeline.with_owners(owners).with_name(name))
     }
 }
 
-/// Starts the outputs. Files are opened here, before anything is attached.
-pub(crate) fn outputs(
-    main: SinkOptions,
-    others: Vec<SinkOptions>,
+/// The tables that outputs show, with the gadget's name where an output shows those of several.
+pub(crate) fn shown(
     tables: &[PlannedTable],
     default: usize,
-    words: &Words,
-    when_full: &WhenFull,
-) -> Result<Outputs, RunError> {
+    gadget: Option<&str>,
+) -> Vec<ShownTable> {
     // What shows one table shows the first.
     let rest = tables.iter().enumerate();
     let rest = rest.filter(|(i, table)| *i != default && table.shown);
-    let shown: Vec<ShownTable> = tables
+    tables
         .get(default)
         .into_iter()
         .chain(rest.map(|(_, table)| table))
         .map(|table| ShownTable {
+            gadget: gadget.map(str::to_owned),
             table: table.table.clone(),
             selected: table.selected.clone(),
             frames: table.mode.has_frames(),
             quiet: table.quiet.clone(),
             names: table.names.clone(),
         })
-        .collect();
-    let start = |sink: SinkOptions| {
-        let SinkOptions {
-            name: _,
-            format,
-            place,
-        } = sink;
-        let mut options = ig_table::output::OutputOptions {
-            format,
-            tables: shown.clone(),
-            words: words.clone(),
-            terminal: TerminalOptions::default(),
-            limits: QueueLimits::default(),
-            when_full: when_full.clone(),
-        };
-        match place {
-            Place::Writer(writer, terminal) => {
-                options.terminal = terminal;
-                Output::start(options, writer)
-                    .map_err(|e| RunError::Host(format!("can't start the writer: {e}")))
-            }
-            Place::File(file) => {
-                Output::to_file(options, file).map_err(|e| RunError::Host(e.to_string()))
-            }
+        .collect()
+}
+
+/// Starts one output.
+pub(crate) fn start(
+    sink: SinkOptions,
+    tables: Vec<ShownTable>,
+    words: &Words,
+    when_full: &WhenFull,
+    shared: &[Arc<Output>],
+) -> Result<Arc<Output>, RunError> {
+    let SinkOptions {
+        name,
+        format,
+        place,
+    } = sink;
+    let mut options = ig_table::output::OutputOptions {
+        format,
+        tables,
+        words: words.clone(),
+        terminal: TerminalOptions::default(),
+        limits: QueueLimits::default(),
+        when_full: when_full.clone(),
+    };
+    let output = match place {
+        Place::Writer(writer, terminal) => {
+            options.terminal = terminal;
+            Output::start(options, writer)
+                .map_err(|e| RunError::Host(format!("can't start the writer: {e}")))?
+        }
+        Place::File(file) => {
+            Output::to_file(options, file).map_err(|e| RunError::Host(e.to_string()))?
+        }
+        Place::Shared(index) => {
+            let output = shared.get(index).cloned();
+            return output.ok_or_else(|| RunError::Host(format!("{name}: nobody shares it")));
         }
     };
+    Ok(Arc::new(output))
+}
+
+/// Starts the outputs of one gadget. Files are opened here, before anything is attached.
+pub(crate) fn outputs(
+    main: SinkOptions,
+    others: Vec<SinkOptions>,
+    shown: &[ShownTable],
+    words: &Words,
+    when_full: &WhenFull,
+    shared: &[Arc<Output>],
+) -> Result<Outputs, RunError> {
+    let start = |sink| start(sink, shown.to_vec(), words, when_full, shared);
     let mut outputs = Outputs::new(start(main)?);
     for sink in others {
         outputs.add(sink.name.clone(), start(sink)?);

@@ -18,7 +18,7 @@ const NAMESPACES_MAP: &str = "gadget_netns_owners";
 const BUFFER: usize = 64 << 10;
 
 /// Whether the processes of a cgroup (its id in the unified hierarchy) are asked for.
-pub(crate) type Asked = Box<dyn Fn(u64) -> bool>;
+pub(crate) type Asked = Box<dyn Fn(u64) -> bool + Send>;
 
 /// Why the iterators can't be read any further.
 pub(crate) enum IterateError {
@@ -267,7 +267,9 @@ impl Pass {
                 iterators.push(index);
                 continue;
             }
-            let listed = place.namespaces.list(place.asked.as_deref());
+            let asked = place.asked.as_ref();
+            let asked = asked.map(|asked| &**asked as &dyn Fn(u64) -> bool);
+            let listed = place.namespaces.list(asked);
             steps.push_back(Step::Namespaces {
                 left: listed
                     .map_err(|e| IterateError::Failure(e.to_string()))?

@@ -87,10 +87,10 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
     let outputs = assembly::outputs(
         output.main,
         output.others,
-        &tables,
-        0,
+        &assembly::shown(&tables, 0, None),
         &words,
         &WhenFull::WaitUnless(stop.requested()),
+        &[],
     )?;
     let [plan] = tables;
     let containers = Containers::start(

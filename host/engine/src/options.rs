@@ -108,14 +108,34 @@ pub enum Place {
     Writer(Box<dyn Write + Send>, TerminalOptions),
     /// To a file that takes its name when it is whole.
     File(FileOptions),
+    /// To the output that the gadgets of a run share, by its index in [`RunOptions::shared`].
+    Shared(usize),
 }
 
-/// All that a run needs to know.
-pub struct RunOptions {
+/// What a run needs to know of one gadget.
+pub struct GadgetOptions {
+    /// What it is called in this run: no two have the same name. None: as its manifest says.
+    pub name: Option<String>,
     /// The gadget.
     pub bundle: Bundle,
     /// Values of its parameters by name; a later one replaces an earlier.
     pub params: Vec<(String, String)>,
+    /// Bytes of each ring buffer.
+    pub ring_size: Option<u64>,
+    /// Where to record it.
+    pub record: Option<RecordOptions>,
+    /// What the guest may use.
+    pub limits: GuestLimits,
+    /// Where rows go.
+    pub output: OutputOptions,
+}
+
+/// All that a run needs to know.
+pub struct RunOptions {
+    /// The gadgets, which run side by side.
+    pub gadgets: Vec<GadgetOptions>,
+    /// Outputs of which several gadgets' rows go to each. Each row says which gadget's it is.
+    pub shared: Vec<SinkOptions>,
     /// What to trace.
     pub target: Target,
     /// Whose records.
@@ -126,14 +146,6 @@ pub struct RunOptions {
     pub command: Option<CommandSpec>,
     /// Ends the run after this time.
     pub timeout: Option<Duration>,
-    /// Bytes of each ring buffer.
-    pub ring_size: Option<u64>,
-    /// Where to record it.
-    pub record: Option<RecordOptions>,
-    /// What the guest may use.
-    pub limits: GuestLimits,
-    /// Where rows go.
-    pub output: OutputOptions,
     /// Who says whose records are.
     pub containers: ContainerOptions,
     /// Folder for compiled guests.
@@ -173,6 +185,23 @@ pub enum RunError {
     /// The host itself is short of something.
     #[error("{0}")]
     Host(String),
+}
+
+impl RunError {
+    /// The same of one gadget of several.
+    pub(crate) fn of_gadget(self, name: &str) -> Self {
+        let of = |what: String| format!("{name}: {what}");
+        match self {
+            Self::Usage(what) => Self::Usage(of(what)),
+            Self::Kernel(what) => Self::Kernel(of(what)),
+            Self::Refused(what) => Self::Refused(of(what)),
+            Self::Recording(what) => Self::Recording(of(what)),
+            Self::Init(what) => Self::Init(of(what)),
+            Self::Host(what) => Self::Host(of(what)),
+            // They are of the machine and of the run.
+            Self::Missing(_) | Self::Command(_) => self,
+        }
+    }
 }
 
 fn list(missing: &[Missing]) -> String {

@@ -75,6 +75,8 @@ pub(crate) struct Pipeline {
     outputs: Outputs,
     /// Outputs of which it was said that they failed.
     told: BTreeSet<String>,
+    /// What the gadget is called where several run side by side.
+    name: Option<String>,
     /// When frames end that no guest ends.
     frame_clock: Timers,
     /// Nanoseconds between these ends.
@@ -125,6 +127,7 @@ impl Pipeline {
             sinks,
             outputs,
             told: BTreeSet::new(),
+            name: None,
             frame_clock: Timers::default(),
             interval,
             records: vec![RecordLedger::default(); sources],
@@ -143,6 +146,11 @@ impl Pipeline {
     pub fn with_owners(self, owners: Option<SharedOwners>) -> Self {
         let join = Join::new(owners);
         Self { join, ..self }
+    }
+
+    /// With the name by which an output knows it that several gadgets share.
+    pub fn with_name(self, name: Option<String>) -> Self {
+        Self { name, ..self }
     }
 
     /// The guest's first call. What it emits is committed. The error is for the user: there is nothing to fall back to.
@@ -452,6 +460,7 @@ impl Pipeline {
             sinks,
             outputs,
             told: _,
+            name: gadget,
             frame_clock: _,
             interval: _,
             records,
@@ -486,7 +495,10 @@ impl Pipeline {
                 });
             }
         }
-        let rows = sinks.into_iter().map(|sink| sink.account(&ends)).collect();
+        let rows = sinks.into_iter();
+        let rows = rows
+            .map(|sink| sink.account(&ends, gadget.as_deref()))
+            .collect();
         let guest = instance.map(|i| {
             let mut summary = i.summary;
             summary.log_lines_suppressed = i.guest.host().log_suppressed;

@@ -144,6 +144,8 @@ pub fn replay(options: ReplayOptions) -> Result<Outcome, RunError> {
         redactors,
         words: &words,
         when_full: WhenFull::WaitUnless(stop.requested()),
+        name: None,
+        shared: &[],
         tap: None,
         owners: joined,
         say: say.clone(),
@@ -185,10 +187,10 @@ pub fn replay(options: ReplayOptions) -> Result<Outcome, RunError> {
         recording::recount(footer, &mut summary);
     }
     Ok(Outcome {
+        name: bundle.manifest.name.clone(),
         summary,
         reason,
         write_error: finished.write_error,
-        command: None,
     })
 }
 

@@ -98,16 +98,26 @@ impl Sink {
     }
 
     /// The table's name and what became of its rows, once the outputs have ended. The first output that shows the
-    /// table has the terms of the ledger, the others have ledgers of their own.
-    pub fn account(self, ends: &[(String, OutputLedger)]) -> (String, RowLedger) {
+    /// table has the terms of the ledger, the others have ledgers of their own. `gadget`: its name where several share
+    /// outputs.
+    pub fn account(
+        self,
+        ends: &[(String, OutputLedger)],
+        gadget: Option<&str>,
+    ) -> (String, RowLedger) {
         let Self {
             plan, mut ledger, ..
         } = self;
         let name = plan.table.name.clone();
+        let shared = gadget.map(|gadget| format!("{gadget}.{name}"));
+        let of = |end| {
+            let own = OutputLedger::of(end, &name);
+            own.or_else(|| OutputLedger::of(end, shared.as_deref()?))
+        };
         let mut parts = ends
             .iter()
             .filter(|_| plan.shown)
-            .filter_map(|(output, end)| Some((output, end.of(&name)?)));
+            .filter_map(|(output, end)| Some((output, of(end)?)));
         if let Some((_, first)) = parts.next() {
             ledger.written += first.written;
             for (reason, n) in &first.lost {

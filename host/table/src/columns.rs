@@ -46,7 +46,8 @@ use crate::cells::Cells;
 use crate::kinds::words::Words;
 use crate::kinds::{Form, Kind};
 use crate::schema::{Column, DataType, Rows, Table};
-use cell::{Formatter, text_width};
+use cell::Formatter;
+pub(crate) use cell::text_width;
 use layout::Wanted;
 
 /// How wide the terminal is, in cells. Clones share it: whoever hears of SIGWINCH sets it, the
@@ -110,6 +111,17 @@ pub struct ColumnsWriter {
     fitted: Option<u16>,
     header_is_due: bool,
     cell: String,
+    /// Where rows of several gadgets are written together: what each line begins with, and the header's.
+    lead: Option<Lead>,
+}
+
+/// The gadget's name at the start of a line, with a space behind it.
+#[derive(Debug)]
+struct Lead {
+    row: String,
+    header: String,
+    /// In cells.
+    width: usize,
 }
 
 /// A selected column.
@@ -128,6 +140,9 @@ struct Shown {
     grows: bool,
     width: usize,
 }
+
+/// The header of the gadgets' names.
+const GADGET: &str = "GADGET";
 
 /// Rows of the first batch that are looked at for widths.
 const MEASURED: usize = 256;
@@ -151,7 +166,29 @@ impl ColumnsWriter {
             fitted: None,
             header_is_due: true,
             cell: String::new(),
+            lead: None,
         }
+    }
+
+    /// Begins each line with the gadget's name, if one is given, in a column that is `width` cells wide and wider than
+    /// its header. Frames are not drawn over each other then, because other gadgets' rows stand between them.
+    #[must_use]
+    pub fn of_gadget(mut self, gadget: Option<&str>, width: usize) -> Self {
+        self.lead = gadget.map(|gadget| {
+            let mut name = String::new();
+            cell::push_harmless(gadget.as_bytes(), &mut name);
+            let width = width.max(text_width(&name)).max(GADGET.len());
+            let padded = |text: &str| {
+                let padding = width.saturating_sub(text_width(text)) + 1;
+                format!("{text}{:padding$}", "")
+            };
+            Lead {
+                row: padded(&name),
+                header: padded(GADGET),
+                width: width + 1,
+            }
+        });
+        self
     }
 
     /// Leaves groups of columns, by their index in the table, out of sight until a row has a value in one of the group.
@@ -215,7 +252,11 @@ impl ColumnsWriter {
     /// Adds a line for each row at the end of `out`; before the first one the header. Gives whether there was a header.
     pub fn write(&mut self, rows: &Rows, out: &mut Vec<u8>) -> bool {
         let terminal = self.terminal.size.as_ref().map(TerminalSize::get);
-        let redrawn = rows.frame > 0 && terminal.is_some();
+        // The room that the gadget's name leaves, a cell at least.
+        let lead = self.lead.as_ref().map_or(0, |lead| lead.width);
+        let lead = u16::try_from(lead).unwrap_or(u16::MAX);
+        let terminal = terminal.map(|width| width.saturating_sub(lead).max(1));
+        let redrawn = rows.frame > 0 && terminal.is_some() && self.lead.is_none();
         // A frame without rows leaves nothing of the one before.
         if rows.len == 0 && !redrawn {
             return false;
@@ -259,9 +300,13 @@ impl ColumnsWriter {
             columns,
             formatter,
             cell,
+            lead,
             ..
         } = self;
         for row in 0..rows.len {
+            if let Some(lead) = lead {
+                out.extend_from_slice(lead.row.as_bytes());
+            }
             let mut line = Line::new(out, limit);
             let last = columns.len().saturating_sub(1);
             for (i, (shown, cells)) in columns.iter().zip(&cells).enumerate() {
@@ -308,6 +353,9 @@ impl ColumnsWriter {
         let bold = self.terminal.size.is_some() && self.terminal.color;
         if bold {
             out.extend_from_slice(b"\x1b[1m");
+        }
+        if let Some(lead) = &self.lead {
+            out.extend_from_slice(lead.header.as_bytes());
         }
         let mut line = Line::new(out, limit);
         let last = self.columns.len().saturating_sub(1);

@@ -3,7 +3,7 @@
 //! - The object's keys are the selected columns, in their order. Every key is always there; a value
 //!   that is not known is `null`.
 //! - Where rows of several tables are written together, each row has its table's name as first key,
-//!   `"table"`: see [`JsonWriter::named`]. Rows of a frame have its number, from 1, before their columns:
+//!   `"table"`: see [`JsonWriter::named`]; with those of several gadgets it is `GADGET.TABLE`. Rows of a frame have its number, from 1, before their columns:
 //!   `"frame"`. No column has one of these names: see [`crate::schema::RESERVED`].
 //! - Numbers are plain numbers, also above 2^53: readers that keep numbers as f64 have to mind. A
 //!   float that is not finite is `null`.

@@ -21,8 +21,8 @@ mod writer;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ pub struct OutputLedger {
 /// What became of the rows of one table. `pushed = written + the sum of lost`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableLedger {
-    /// The table's name.
+    /// The table's name, as [`ShownTable::name`] has it.
     pub table: String,
     /// Rows handed to [`Output::push`].
     pub pushed: u64,
@@ -141,7 +141,7 @@ pub struct TableLedger {
 }
 
 impl OutputLedger {
-    /// The part of the table of this name; `None`: the output does not show it.
+    /// The part of the table of this name ([`ShownTable::name`]); `None`: the output does not show it.
     #[must_use]
     pub fn of(&self, table: &str) -> Option<&TableLedger> {
         self.tables.iter().find(|ledger| ledger.table == table)
@@ -176,7 +176,8 @@ pub struct OutputOptions {
     /// How rows are written.
     pub format: Format,
     /// The tables whose rows will come. Only a format that names the table in each row
-    /// ([`Format::names_tables`]) shows several; the others show the first.
+    /// ([`Format::names_tables`]) shows several of one gadget; of several gadgets those show the first that name the
+    /// gadget ([`Format::names_gadgets`]), and the others show the first of all.
     pub tables: Vec<ShownTable>,
     /// What turns numbers into words.
     pub words: Words,
@@ -191,7 +192,9 @@ pub struct OutputOptions {
 /// A table as an output shows it.
 #[derive(Clone, Debug)]
 pub struct ShownTable {
-    /// The table.
+    /// The gadget that it is of, where one output shows tables of several.
+    pub gadget: Option<String>,
+    /// The table. Its rows are known by it: they have this very `Arc`.
     pub table: Arc<Table>,
     /// The columns shown, by index, in order: see [`crate::select`].
     pub selected: Vec<usize>,
@@ -205,12 +208,14 @@ pub struct ShownTable {
     pub names: Vec<(usize, usize)>,
 }
 
-/// A running output.
+/// A running output. Several gadgets may hand rows to one: each push is one lock.
 #[derive(Debug)]
 pub struct Output {
     queue: Arc<Queue>,
     /// None once it was waited for, or need not be.
-    thread: Option<thread::JoinHandle<()>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    /// The final account, once there is one.
+    end: OnceLock<OutputLedger>,
     /// Files are tidied up before an output is gone.
     tidies: bool,
 }
@@ -241,11 +246,13 @@ impl Output {
 
     fn spawn(options: &OutputOptions, target: Target) -> io::Result<Self> {
         let encoder = Encoder::new(options);
-        let tables = options.shown().iter().map(|shown| shown.table.name.clone());
+        let shown = options.shown();
         // A frame without rows is something to see alone where the one before is still to be seen.
-        let pictures = options.format == Format::Columns && options.terminal.size.is_some();
+        let pictures = options.format == Format::Columns
+            && options.terminal.size.is_some()
+            && shown.iter().all(|shown| shown.gadget.is_none());
         let (limits, when_full) = (options.limits, options.when_full.clone());
-        let queue = Arc::new(Queue::new(limits, when_full, tables, pictures));
+        let queue = Arc::new(Queue::new(limits, when_full, &shown, pictures));
         let tidies = matches!(target, Target::File(_));
         let writer = Writer::new(Arc::clone(&queue), encoder, target);
         let thread = thread::Builder::new()
@@ -253,7 +260,8 @@ impl Output {
             .spawn(|| writer.run())?;
         Ok(Self {
             queue,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
+            end: OnceLock::new(),
             tidies,
         })
     }
@@ -284,31 +292,53 @@ impl Output {
     }
 
     /// Writes what waits, for as long as the reader takes something at least once in `patience`,
-    /// and gives the final account. `None` waits without end.
+    /// and gives the final account. `None` waits without end. Whoever asks again gets the same; nothing may be
+    /// pushed any more.
     ///
     /// When patience ends, rows not yet known to be written are lost to a stalled reader. Of the
     /// write call that did not return, some bytes may yet reach the reader. With
     /// [`WhenFull::WaitUnless`] patience begins when that is over.
     #[must_use]
-    pub fn finish(mut self, patience: Option<Duration>) -> OutputLedger {
-        let ended = self.queue.finish(patience);
-        if let Some(thread) = self.thread.take().filter(|_| ended) {
-            // The thread has said that it is done, so this does not wait.
-            let _ = thread.join();
+    pub fn finish(&self, patience: Option<Duration>) -> OutputLedger {
+        let end = self.end.get_or_init(|| {
+            let ended = self.queue.finish(patience);
+            let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(thread) = thread.take().filter(|_| ended) {
+                // The thread has said that it is done, so this does not wait.
+                let _ = thread.join();
+            }
+            self.queue.settle()
+        });
+        end.clone()
+    }
+}
+
+impl ShownTable {
+    /// What rows and the ledger call it: the table's name, behind that of its gadget where there are several.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.gadget {
+            Some(gadget) => format!("{gadget}.{}", self.table.name),
+            None => self.table.name.clone(),
         }
-        self.queue.settle()
     }
 }
 
 impl OutputOptions {
     /// The tables that the format shows.
-    fn shown(&self) -> &[ShownTable] {
-        let most = if self.format.names_tables() {
-            self.tables.len()
-        } else {
-            1
-        };
-        self.tables.get(..most).unwrap_or(&self.tables)
+    fn shown(&self) -> Vec<&ShownTable> {
+        let mut shown: Vec<&ShownTable> = Vec::with_capacity(self.tables.len());
+        for table in &self.tables {
+            let first = shown.is_empty();
+            let first_of_gadget = shown.iter().all(|other| other.gadget != table.gadget);
+            if first
+                || self.format.names_tables()
+                || (self.format.names_gadgets() && first_of_gadget)
+            {
+                shown.push(table);
+            }
+        }
+        shown
     }
 }
 
@@ -316,7 +346,11 @@ impl Drop for Output {
     /// An output that was never finished: lets the thread end once it has written what waits. No
     /// file takes its name then; one without rows is removed, for which this waits.
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
             self.queue.drop_all();
             if self.tidies {
                 let _ = thread.join();

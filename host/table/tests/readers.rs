@@ -90,6 +90,7 @@ fn options(format: Format, table: &Arc<Table>) -> OutputOptions {
     OutputOptions {
         format,
         tables: vec![ShownTable {
+            gadget: None,
             table: Arc::clone(table),
             selected: vec![0, 1, 2, 3, 4],
             frames: false,

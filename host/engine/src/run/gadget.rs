@@ -1,13 +1,15 @@
 //! What a run has for each gadget: its plan, then its programs and guest, then its rings and its ledgers.
 
+use super::Outcome;
 use super::live::{Drained, Live, SourceRing};
+use super::now;
 use super::once::{self, Once};
-use super::{GadgetOptions, now};
 use crate::assembly::{self, GuestParts, PipelineParts, identities};
 use crate::containers::Containers;
+use crate::guest::Say;
 use crate::iterators::{self, Iterators};
 use crate::ledger::{LeftOut, ProgramRuns, RATE, RecordLedger, Summary};
-use crate::options::{GuestLimits, OutputOptions, RunError};
+use crate::options::{GuestLimits, OutputOptions, Place, RunError};
 use crate::owners::{NoOwners, Owners, SharedOwners, TapedOwners};
 use crate::plan::Plan;
 use crate::questions::KernelMaps;
@@ -21,18 +23,32 @@ use ig_kernel::{LoadOptions, Loaded, Loader, Ring, Waiter};
 use ig_object::Object;
 use ig_records::recording::KERNEL_SYMBOLS;
 use ig_sandbox::Program;
-use ig_table::output::WhenFull;
+use ig_table::output::{Output, ShownTable, WhenFull};
 use ig_table::redact::Redactor;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Token of the stop request among what the waiter watches.
 const STOP: u64 = 0;
 
+/// What is asked of a gadget, beside its bundle.
+pub(super) struct Asked {
+    /// What it is called where several run side by side.
+    pub name: Option<String>,
+    pub params: Vec<(String, String)>,
+    pub ring_size: Option<u64>,
+    pub record: Option<RecordOptions>,
+    pub limits: GuestLimits,
+    pub output: OutputOptions,
+}
+
 /// A gadget of which it is known what it is going to do, and nothing is made yet.
 pub(super) struct Planned<'a> {
+    name: Option<String>,
     bundle: &'a Bundle,
     object: &'a Object<'a>,
+    say: Say,
     plan: Plan,
     redactors: Vec<Redactor>,
     /// What the kernel is told beside the plan: sizes, and whose records.
@@ -51,7 +67,9 @@ pub(super) struct Made {
 
 /// A gadget that is complete.
 pub(super) struct Ready<'a> {
+    pub name: Option<String>,
     bundle: &'a Bundle,
+    say: Say,
     sources: Vec<ResolvedSource>,
     loaded: Loaded,
     live: Live,
@@ -59,34 +77,30 @@ pub(super) struct Ready<'a> {
 
 /// A gadget that is over, and detached.
 pub(super) struct Over<'a> {
+    name: Option<String>,
     bundle: &'a Bundle,
+    say: Say,
     sources: Vec<ResolvedSource>,
     loaded: Loaded,
     drained: Drained,
     duration: Duration,
 }
 
-/// How a gadget ended.
-pub(super) struct End {
-    pub summary: Summary,
-    /// Rows could not be written, and why.
-    pub write_error: Option<String>,
-}
-
 impl<'a> Planned<'a> {
     pub fn new(
         bundle: &'a Bundle,
         object: &'a Object<'a>,
-        options: GadgetOptions,
+        asked: Asked,
         once: &Once,
     ) -> Result<Self, RunError> {
-        let GadgetOptions {
+        let Asked {
+            name,
             params,
             ring_size,
             record,
             limits,
             output,
-        } = options;
+        } = asked;
         let plan = Plan::new(
             bundle,
             object,
@@ -112,9 +126,18 @@ impl<'a> Planned<'a> {
             let maps = plan.sources.iter().filter_map(ResolvedSource::ring);
             load.ring_sizes = maps.map(|map| (map.to_owned(), size)).collect();
         }
+        let say = match name.clone() {
+            None => once.say.clone(),
+            Some(name) => {
+                let say = once.say.clone();
+                Arc::new(move |text: &str| say(&format!("{name}: {text}")))
+            }
+        };
         Ok(Self {
+            name,
             bundle,
             object,
+            say,
             plan,
             redactors,
             load,
@@ -130,6 +153,25 @@ impl<'a> Planned<'a> {
         let names = self.plan.sources.iter().map(|s| s.name.as_str());
         let sources = names.zip(identities(&self.plan.sources));
         selection.apply(self.object, sources, &mut self.load)
+    }
+
+    /// Its tables as the output at `index` of those that gadgets share shows them; none if its rows do not go there.
+    pub fn shown_in(&self, index: usize) -> Vec<ShownTable> {
+        let goes = |place: &Place| matches!(place, Place::Shared(i) if *i == index);
+        if self.output.sinks().any(|sink| goes(&sink.place)) {
+            assembly::shown(&self.plan.tables, self.plan.default, self.name.as_deref())
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Says whose an error is, where there are several gadgets.
+    pub fn blame(&self) -> impl Fn(RunError) -> RunError + use<> {
+        let name = self.name.clone();
+        move |error| match &name {
+            Some(name) => error.of_gadget(name),
+            None => error,
+        }
     }
 
     /// Begins the recording, if one is asked for.
@@ -162,9 +204,10 @@ impl<'a> Planned<'a> {
     }
 
     /// The guest's machine code, and the programs in the kernel. None waits for the other.
-    pub fn make(&self, once: &Once) -> Result<Made, RunError> {
+    /// It has it alone: what it will write to can be used by one thread at a time.
+    pub fn make(&mut self, once: &Once) -> Result<Made, RunError> {
         let (program, loaded) =
-            assembly::compile_beside(self.bundle, once.cache.clone(), &once.say, || self.load());
+            assembly::compile_beside(self.bundle, once.cache.clone(), &self.say, || self.load());
         let loaded = loaded?;
         Ok(Made {
             program: program?,
@@ -185,10 +228,13 @@ impl<'a> Planned<'a> {
         once: &Once,
         containers: Option<&Containers>,
         follow: Option<u32>,
+        shared: &[Arc<Output>],
     ) -> Result<Ready<'a>, RunError> {
         let Self {
+            name,
             bundle,
             object: _,
+            say,
             plan,
             redactors,
             load: _,
@@ -243,6 +289,7 @@ impl<'a> Planned<'a> {
             }
         };
         let iterators = Iterators::new(&sources, &iterators::filled(&tables), walk_interval);
+        let is_shared = matches!(output.main.place, Place::Shared(_));
         let parts = PipelineParts {
             bundle,
             tables,
@@ -253,9 +300,11 @@ impl<'a> Planned<'a> {
             redactors,
             words: &once.words,
             when_full: WhenFull::Lose,
+            name: name.clone(),
+            shared,
             tap,
             owners: containers.is_some().then_some(owners),
-            say: once.say.clone(),
+            say: say.clone(),
         };
         let mut pipeline = parts.join(guest)?;
         if let Some(undecided) = containers.and_then(|c| c.undecided(identities(&sources))) {
@@ -263,7 +312,9 @@ impl<'a> Planned<'a> {
         }
         pipeline.init(now()).map_err(RunError::Init)?;
         Ok(Ready {
+            name,
             bundle,
+            say,
             sources,
             loaded,
             live: Live {
@@ -274,6 +325,7 @@ impl<'a> Planned<'a> {
                 recorder,
                 stop: once.stop.clone(),
                 deadline: None,
+                shared: is_shared,
             },
         })
     }
@@ -324,12 +376,11 @@ fn owners(containers: Option<&Containers>, watches: bool, tap: Option<Tap>) -> S
 
 impl<'a> Ready<'a> {
     /// From here on it sees what happens. `containers`: who knows which are asked for.
-    pub fn attach(&mut self, once: &Once, containers: Option<&Containers>) -> Result<(), RunError> {
-        self.loaded
-            .attach()
-            .map_err(|e| RunError::Kernel(e.to_string()))?;
+    pub fn attach(&mut self, containers: Option<&Containers>) -> Result<(), RunError> {
+        let attached = self.loaded.attach();
+        attached.map_err(|e| RunError::Kernel(e.to_string()))?;
         for left in self.loaded.left_out() {
-            (once.say)(&format!(
+            (self.say)(&format!(
                 "program {} ({}) left out: {}",
                 left.program, left.hook, left.reason
             ));
@@ -340,7 +391,7 @@ impl<'a> Ready<'a> {
         }
         // Who reads once asks once. A stream has the names in the rows behind.
         if let Some(containers) = containers {
-            containers.wait_for_runtimes(&once.say);
+            containers.wait_for_runtimes(&self.say);
         }
         let asked = containers.and_then(Containers::asked);
         iterators
@@ -351,7 +402,9 @@ impl<'a> Ready<'a> {
     /// Serves until it is over, detaches, and takes what is left. `start`: when everything was attached.
     pub fn serve(self, start: Instant, timeout: Option<Duration>) -> Over<'a> {
         let Self {
+            name,
             bundle,
+            say,
             sources,
             mut loaded,
             mut live,
@@ -360,26 +413,41 @@ impl<'a> Ready<'a> {
         let served = live.serve();
         loaded.detach();
         let drained = served.drain(&loaded);
-        Over {
+        let over = Over {
+            name,
             bundle,
+            say,
             sources,
             loaded,
             drained,
             duration: start.elapsed(),
-        }
+        };
+        over.tell_early();
+        over
     }
 }
 
 impl Over<'_> {
-    /// Why.
-    pub fn reason(&self) -> Reason {
-        self.drained.reason
+    /// Says that it is over, where others may go on.
+    fn tell_early(&self) {
+        let why = match self.drained.reason {
+            Reason::Traps => "its guest trapped too often",
+            Reason::Snapshot => "its snapshot is complete",
+            Reason::Reader => "its output takes no more",
+            Reason::Recording => "its recording can't be written",
+            Reason::Signal | Reason::Timeout | Reason::Command => return,
+        };
+        if self.name.is_some() && self.drained.live.stop.reason().is_none() {
+            (self.say)(&format!("it has ended: {why}"));
+        }
     }
 
-    /// Ends the outputs and the recording, and reads the counters.
-    pub fn finish(self, once: &Once) -> Result<End, RunError> {
+    /// Ends the outputs and the recording, and reads the counters. Nobody may push to an output that it shares any more.
+    pub fn finish(self) -> Result<Outcome, RunError> {
         let Self {
+            name,
             bundle,
+            say,
             sources,
             loaded,
             drained,
@@ -447,7 +515,7 @@ impl Over<'_> {
             .map_err(|e| RunError::Kernel(e.to_string()))?;
         summary.uncounted = uncounted.unwrap_or(0);
         if let Some(what) = failure {
-            (once.say)(&format!("the run ended early: {what}"));
+            say(&format!("the run ended early: {what}"));
             summary.ended_by = "error".to_owned();
         }
         let mut write_error = finished.write_error;
@@ -459,8 +527,10 @@ impl Over<'_> {
                 Err(what) => write_error = Some(what),
             }
         }
-        Ok(End {
+        Ok(Outcome {
+            name: name.unwrap_or_else(|| bundle.manifest.name.clone()),
             summary,
+            reason,
             write_error,
         })
     }

@@ -25,6 +25,8 @@ pub(super) struct Live {
     pub recorder: Option<Recorder>,
     pub stop: Arc<Stop>,
     pub deadline: Option<Instant>,
+    /// Its main output is that of other gadgets, too: if that takes no more, the run is over.
+    pub shared: bool,
 }
 
 /// A ring buffer from which the records of a source come.
@@ -41,6 +43,8 @@ pub(super) struct SourceRing {
 /// A gadget whose programs are about to be detached.
 pub(super) struct Served {
     live: Live,
+    /// Why it ended, if nobody asked for the end of the run.
+    by_itself: Option<Reason>,
     /// The guest trapped for the last time: nobody takes what is still in the rings.
     traps: bool,
     /// The kernel or the ring failed in the middle.
@@ -48,37 +52,39 @@ pub(super) struct Served {
 }
 
 impl Live {
-    /// Serves until somebody asks for the end.
+    /// Serves until somebody asks for the end, or it ends by itself.
     pub fn serve(mut self) -> Served {
-        let mut traps = false;
+        let mut by_itself = None;
         let failure = loop {
             if self.stop.reason().is_some() {
                 break None;
             }
             if self.deadline.is_some_and(|d| Instant::now() >= d) {
-                self.stop.request(Reason::Timeout);
+                by_itself = Some(Reason::Timeout);
                 break None;
             }
             let round = match self.round() {
                 Ok(round) => round,
                 Err(End::Traps) => {
-                    traps = true;
-                    self.stop.request(Reason::Traps);
+                    by_itself = Some(Reason::Traps);
                     break None;
                 }
                 Err(End::Failure(what)) => break Some(what),
             };
             if self.pipeline.closed() {
-                self.stop.request(Reason::Reader);
+                by_itself = Some(Reason::Reader);
+                if self.shared {
+                    self.stop.request(Reason::Reader);
+                }
                 break None;
             }
             let read = self.rings.is_empty() && self.iterators.over();
             if self.pipeline.complete() || read && self.pipeline.next_timer().is_none() {
-                self.stop.request(Reason::Snapshot);
+                by_itself = Some(Reason::Snapshot);
                 break None;
             }
             if self.recorder.as_ref().is_some_and(Recorder::failed) {
-                self.stop.request(Reason::Recording);
+                by_itself = Some(Reason::Recording);
                 break None;
             }
             if round == Round::Behind {
@@ -97,7 +103,8 @@ impl Live {
         };
         Served {
             live: self,
-            traps,
+            by_itself,
+            traps: by_itself == Some(Reason::Traps),
             failure,
         }
     }
@@ -221,6 +228,7 @@ impl Served {
     pub fn drain(self, loaded: &Loaded) -> Drained {
         let Self {
             mut live,
+            by_itself,
             mut traps,
             mut failure,
         } = self;
@@ -234,7 +242,8 @@ impl Served {
         if !traps && live.pipeline.stop(now()).is_err() {
             traps = true;
         }
-        let mut reason = live.stop.reason().unwrap_or(Reason::Signal);
+        let asked = || live.stop.reason().unwrap_or(Reason::Signal);
+        let mut reason = by_itself.unwrap_or_else(asked);
         if traps {
             reason = Reason::Traps;
         }

@@ -242,10 +242,10 @@ impl Test {
 /// What keeps a replay from being one that can be relied on.
 fn faults(outcome: &Outcome) -> Vec<String> {
     let Outcome {
+        name: _,
         summary,
         reason,
         write_error,
-        command: _,
     } = outcome;
     let mut faults = of_summary(summary);
     if let Some(what) = write_error {

@@ -167,7 +167,7 @@ enum Nested {
 }
 
 /// Cells that text takes. Control characters take none: there are none in what is printed.
-pub(super) fn text_width(text: &str) -> usize {
+pub(crate) fn text_width(text: &str) -> usize {
     if text.is_ascii() {
         return text.len();
     }

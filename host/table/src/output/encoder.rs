@@ -2,7 +2,7 @@
 
 use super::{Format, OutputOptions, ShownTable};
 use crate::arrow_stream::ArrowStreamWriter;
-use crate::columns::ColumnsWriter;
+use crate::columns::{ColumnsWriter, text_width};
 use crate::csv::{self, CsvWriter};
 use crate::json::JsonWriter;
 use crate::parquet_file::ParquetWriter;
@@ -53,11 +53,14 @@ pub(super) struct Whole {
 impl Encoder {
     pub(super) fn new(options: &OutputOptions) -> Self {
         let shown = options.shown();
-        let named = shown.len() > 1;
+        let named = shown.len() > 1 || shown.iter().any(|shown| shown.gadget.is_some());
+        // All gadgets' names are as wide, so that columns stand below each other.
+        let gadgets = shown.iter().filter_map(|shown| shown.gadget.as_deref());
+        let width = gadgets.map(text_width).max().unwrap_or(0);
         Self {
             writers: shown
                 .iter()
-                .map(|shown| Kind::new(options, shown, named))
+                .map(|shown| Kind::new(options, shown, named, width))
                 .collect(),
             headers: Vec::new(),
             ends: Vec::new(),
@@ -185,8 +188,8 @@ impl Encoder {
 }
 
 impl Kind {
-    /// What writes the rows of one table. `named`: each row has the table's name.
-    fn new(options: &OutputOptions, shown: &ShownTable, named: bool) -> Self {
+    /// What writes the rows of one table. `named`: each row has the table's name; `width`: that of all gadgets' names.
+    fn new(options: &OutputOptions, shown: &ShownTable, named: bool, width: usize) -> Self {
         let OutputOptions {
             format,
             tables: _,
@@ -196,6 +199,7 @@ impl Kind {
             when_full: _,
         } = options;
         let ShownTable {
+            gadget,
             table,
             selected,
             frames,
@@ -203,12 +207,14 @@ impl Kind {
             names,
         } = shown;
         let words = words.clone();
-        let name = named.then_some(table.name.as_str());
+        let name = named.then(|| shown.name());
+        let name = name.as_deref();
         match format {
             Format::Columns => Self::Columns(Box::new(
                 ColumnsWriter::new(table, selected, words, terminal.clone())
                     .with_quiet(quiet)
-                    .with_names(names),
+                    .with_names(names)
+                    .of_gadget(gadget.as_deref(), width),
             )),
             Format::Json => Self::Json(Box::new(
                 JsonWriter::new(table, selected, words).named(name),

@@ -66,6 +66,12 @@ impl Format {
         matches!(self, Self::Json | Self::JsonPretty | Self::Yaml)
     }
 
+    /// Whether each row can say which gadget it is of, so that one output shows several.
+    #[must_use]
+    pub fn names_gadgets(self) -> bool {
+        self.names_tables() || matches!(self, Self::Columns | Self::None)
+    }
+
     /// Whether a part of it is of use: what was written before an error stays readable.
     pub(super) fn is_of_use_in_part(self) -> bool {
         self != Self::Parquet

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{LossReason, OutputLedger, QueueLimits, TableLedger, WhenFull};
-use crate::schema::Rows;
+use super::{LossReason, OutputLedger, QueueLimits, ShownTable, TableLedger, WhenFull};
+use crate::schema::{Rows, Table};
 
 /// After this many rows in one go the thread naps instead of sleeping, so that whoever pushes need
 /// not wake it: a wake-up costs the pusher microseconds, which only a single row is worth.
@@ -22,8 +22,8 @@ const NAP: Duration = Duration::from_millis(50);
 pub(super) struct Queue {
     limits: QueueLimits,
     when_full: WhenFull,
-    /// The names of the tables that are shown.
-    tables: Vec<String>,
+    /// The tables that are shown.
+    tables: Vec<Arc<Table>>,
     /// Frames without rows are something to see.
     pictures: bool,
     state: Mutex<State>,
@@ -93,22 +93,21 @@ impl Queue {
     pub(super) fn new(
         limits: QueueLimits,
         when_full: WhenFull,
-        tables: impl Iterator<Item = String>,
+        shown: &[&ShownTable],
         pictures: bool,
     ) -> Self {
-        let tables: Vec<String> = tables.collect();
         let mut state = State::default();
-        state.ledger.tables = tables
+        state.ledger.tables = shown
             .iter()
-            .map(|table| TableLedger {
-                table: table.clone(),
+            .map(|shown| TableLedger {
+                table: shown.name(),
                 ..TableLedger::default()
             })
             .collect();
         Self {
             limits,
             when_full,
-            tables,
+            tables: shown.iter().map(|shown| Arc::clone(&shown.table)).collect(),
             pictures,
             state: Mutex::new(state),
             work: Condvar::new(),
@@ -124,8 +123,8 @@ impl Queue {
     }
 
     pub(super) fn push(&self, rows: Rows) {
-        let name = &rows.table.name;
-        let Some(table) = self.tables.iter().position(|table| table == name) else {
+        let same = |table| Arc::ptr_eq(table, &rows.table);
+        let Some(table) = self.tables.iter().position(same) else {
             return;
         };
         if rows.len == 0 && !(self.pictures && rows.frame > 0) {

@@ -1,5 +1,6 @@
 //! Several outputs of the same rows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Output, OutputLedger};
@@ -9,26 +10,26 @@ use crate::schema::Rows;
 /// a queue and a ledger of its own: one that is slow or fails takes nothing from the others.
 ///
 /// The first is the main one: what it can't write ends the run. The others have their ledgers under
-/// their own names.
+/// their own names. One that several gadgets share is the same output in the set of each.
 #[derive(Debug)]
 pub struct Outputs {
-    first: Output,
-    others: Vec<(String, Output)>,
+    first: Arc<Output>,
+    others: Vec<(String, Arc<Output>)>,
 }
 
 impl Outputs {
     /// The main output alone.
     #[must_use]
-    pub fn new(first: Output) -> Self {
+    pub fn new(first: impl Into<Arc<Output>>) -> Self {
         Self {
-            first,
+            first: first.into(),
             others: Vec::new(),
         }
     }
 
     /// Adds another by its name, such as `parquet=x.parquet`.
-    pub fn add(&mut self, name: String, output: Output) {
-        self.others.push((name, output));
+    pub fn add(&mut self, name: String, output: impl Into<Arc<Output>>) {
+        self.others.push((name, output.into()));
     }
 
     /// Hands rows to every output; see [`Output::push`].
@@ -56,7 +57,7 @@ impl Outputs {
             .collect()
     }
 
-    /// Ends all of them, each as [`Output::finish`] does; gives the ledger of the main one and
+    /// Ends all of them, each as [`Output::finish`] does, so nobody else may push to them any more; gives the ledger of the main one and
     /// those of the others.
     #[must_use]
     pub fn finish(self, patience: Option<Duration>) -> (OutputLedger, Vec<(String, OutputLedger)>) {
