@@ -149,6 +149,18 @@ fn sockets_have_the_container_of_their_process_or_of_their_namespace() {
     );
     assert_ne!(other["scope"], "container");
 
+    // Only one of them: also what no process has is its own.
+    let only = sockets_of(&[&flags[..], &["-c", "one"]].concat(), &namespaces);
+    on_port(&only, namespaces[0], 8080, "LISTEN");
+    assert!(
+        only.iter().any(|row| row["state"] == "TIME_WAIT"),
+        "{only:#?}"
+    );
+    assert!(
+        only.iter().all(|row| row["container"] == "one"),
+        "{only:#?}"
+    );
+
     // What has ended is not there any more.
     docker.remove("one");
     let rows = sockets_of(&flags, &namespaces);
