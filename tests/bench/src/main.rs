@@ -14,6 +14,7 @@ mod guest;
 mod host;
 mod hostile;
 mod join;
+mod namespaces;
 mod native;
 mod process;
 mod replay;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 13] = [
+const BENCHES: [(&str, Bench); 14] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
@@ -43,6 +44,7 @@ const BENCHES: [(&str, Bench); 13] = [
     ("join", join::run),
     ("ring", ring::run),
     ("select", select::run),
+    ("namespaces", namespaces::run),
     ("end-to-end", end_to_end::run),
 ];
 
