@@ -373,6 +373,12 @@ impl Source {
                 _ => break,
             }
         }
+        // What was told before may have been taken for an earlier container of this id: one that was restarted, or had
+        // the same name.
+        let known = self.with(&question.id, |facts| facts.clone());
+        if let Some(facts) = known {
+            self.tell(Said::Changed(facts));
+        }
         drop(asked);
     }
 
