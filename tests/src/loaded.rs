@@ -112,6 +112,24 @@ pub fn programs() -> Vec<(u32, String)> {
     }
 }
 
+/// Whether a process holds a link of a program of this name (15 bytes at most): then that program runs.
+#[must_use]
+pub fn is_attached(pid: u32, program: &str) -> bool {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fdinfo"));
+    entries.into_iter().flatten().flatten().any(|entry| {
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let number = |key: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(key));
+            value.and_then(|value| value.trim().parse::<u32>().ok())
+        };
+        number("link_id:").is_some()
+            && number("prog_id:")
+                .and_then(|id| by_id(BPF_PROG_GET_FD_BY_ID, id))
+                .and_then(|fd| program_name(&fd))
+                .is_some_and(|name| name == program)
+    })
+}
+
 /// Loaded programs whose name begins with `start` and that no process holds: left behind, or about
 /// to be freed. Those of runs that go on meanwhile do not count.
 #[must_use]

@@ -1,6 +1,6 @@
 //! Running `ig`: bounded in time, in a process group of its own, and watched from outside.
 
-use crate::loaded::Held;
+use crate::loaded::{self, Held};
 use crate::sources;
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -197,6 +197,28 @@ impl Running {
             );
             act();
             self.stdout.wait(Duration::from_millis(50));
+        }
+    }
+
+    /// Whether such a line of standard output came so far.
+    #[must_use]
+    pub fn shown(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.stdout.find(wanted).is_some()
+    }
+
+    /// Waits until a program of this name is attached: for a run that shows nothing that could be made at will.
+    pub fn attached(&mut self, program: &str) {
+        let until = Instant::now() + TOO_LONG;
+        while !loaded::is_attached(self.pid(), program) {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                panic!("ended ({status}) unattached:\n{}", self.stderr.text());
+            }
+            assert!(
+                Instant::now() < until,
+                "{program} is not attached:\n{}",
+                self.stderr.text()
+            );
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -38,7 +38,7 @@ fn exact(ig: Ig, command: &[&str]) -> (Finished, Value) {
     (finished, summary)
 }
 
-fn assert_sums(summary: &Value) {
+pub fn assert_sums(summary: &Value) {
     for (ledger, whole) in [("records", "attempted"), ("rows", "emitted")] {
         let all = summary[ledger].as_object().expect("ledgers by name");
         assert!(!all.is_empty(), "no {ledger} in {summary:#}");

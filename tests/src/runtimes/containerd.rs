@@ -112,6 +112,12 @@ impl Containerd {
         done(self.ctr(own).args(["containers", "rm", id]));
     }
 
+    /// The daemon's process id.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Daemon::pid)
+    }
+
     /// Ends the daemon; its containers go on.
     pub fn stop_daemon(&mut self) {
         if let Some(daemon) = self.daemon.take() {

@@ -86,6 +86,48 @@ impl Docker {
         done(command.args(options).arg(image).args(words))
     }
 
+    /// Makes a container and does not start it; gives its id.
+    pub fn create(&self, name: &str, words: &[&str]) -> String {
+        let mut command = self.command();
+        command.args([
+            "create",
+            "--pull",
+            "never",
+            "--network",
+            "none",
+            "--name",
+            name,
+        ]);
+        done(command.arg(Self::IMAGE).args(words))
+    }
+
+    /// A container's id.
+    #[must_use]
+    pub fn id(&self, name: &str) -> String {
+        done(self.command().args(["inspect", "-f", "{{.Id}}", name]))
+    }
+
+    /// Starts a container that was made.
+    pub fn start_made(&self, name: &str) {
+        done(self.command().args(["start", name]));
+    }
+
+    /// Ends a container's programs and starts it again.
+    pub fn restart(&self, name: &str) {
+        done(self.command().args(["restart", "-t", "0", name]));
+    }
+
+    /// Gives a container another name.
+    pub fn rename(&self, name: &str, to: &str) {
+        done(self.command().args(["rename", name, to]));
+    }
+
+    /// The daemon's process id.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Daemon::pid)
+    }
+
     /// Pulls the same from a registry of our own; gives its name and its digest.
     #[must_use]
     pub fn pull(&self) -> (String, String) {

@@ -266,6 +266,10 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it in order; by force if it does not.
     pub(super) fn stop(mut self) {
         signal("TERM", self.child.id());

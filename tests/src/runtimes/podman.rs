@@ -106,6 +106,16 @@ impl Podman {
         done(self.command().args(["rm", "-f", "-t", "0", name]));
     }
 
+    /// Ends a container's programs and starts it again.
+    pub fn restart(&self, name: &str) {
+        done(self.command().args(["restart", "-t", "0", name]));
+    }
+
+    /// Gives a container another name.
+    pub fn rename(&self, name: &str, to: &str) {
+        done(self.command().args(["rename", name, to]));
+    }
+
     /// Ends the service; containers go on.
     pub fn stop_service(&mut self) {
         if let Some(daemon) = self.daemon.take() {

@@ -1,4 +1,4 @@
-//! Many short containers of runc, a few at a time.
+//! Many short containers, a few at a time.
 
 use ig_tests::runtimes::{Place, Runc};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// What a container does: 50 ms of life, and a program at each end that says in its last argument whose it is.
 pub const LIFE: &str = "sleep 0.05; exec /bin/echo $0";
 
-/// Containers of one runc, with names of their own.
+/// Containers of one runtime, with names of their own.
 pub struct Crowd {
     runc: Runc,
     template: Value,
@@ -24,7 +24,15 @@ impl Crowd {
 
     /// Containers that do something else; `$0` is the container's name.
     pub fn doing(script: &'static str) -> Self {
-        let runc = Runc::new();
+        Self::of(Runc::new(), script)
+    }
+
+    /// Containers of crun that do [`LIFE`]: their first program runs before anybody can know whose it is.
+    pub fn of_crun() -> Self {
+        Self::of(Runc::crun(), LIFE)
+    }
+
+    fn of(runc: Runc, script: &'static str) -> Self {
         let words = ["sh", "-c", script];
         let bundle = runc.bundle("template", &words);
         let text = std::fs::read(bundle.join("config.json")).expect("a bundle");
@@ -34,6 +42,12 @@ impl Crowd {
             template,
             words,
         }
+    }
+
+    /// The same, run by another user than root.
+    pub fn of_user(mut self, uid: u32) -> Self {
+        self.template["process"]["user"] = json!({"uid": uid, "gid": uid});
+        self
     }
 
     /// What the last arguments of programs in them, and of no others, begin with.
@@ -55,7 +69,10 @@ impl Crowd {
     pub fn run(&self, number: u32) {
         let name = self.name(number);
         let bundle = self.bundle(&name);
-        let status = self.command(&name, &bundle).status().expect("runc starts");
+        let status = self
+            .command(&name, &bundle)
+            .status()
+            .expect("the runtime starts");
         assert!(status.success(), "{name}: {status}");
         // As after a manager: of every other one nothing is left.
         if number.is_multiple_of(2) {

@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A moment, less than so many milliseconds away.
-fn moment(most: u64) -> Duration {
+pub(super) fn moment(most: u64) -> Duration {
     let number = RandomState::new().build_hasher().finish();
     Duration::from_millis(number % most)
 }
 
 /// What could stay behind beside programs: pins, mounts and cgroups.
-fn traces() -> BTreeSet<String> {
+pub(super) fn traces() -> BTreeSet<String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
     let ours = |line: &&str| {
         ["bpf", "tracefs", "debugfs"]
@@ -129,7 +129,7 @@ impl All {
 }
 
 /// Ends a run by kill -9; its rows.
-fn kill(running: Running, before: &BTreeSet<String>) -> Vec<Value> {
+pub(super) fn kill(running: Running, before: &BTreeSet<String>) -> Vec<Value> {
     running.signal("KILL");
     let finished: Finished = running.wait();
     assert_eq!(finished.status.code(), None, "{}", finished.stderr);
@@ -224,7 +224,7 @@ fn kill_9_leaves_nothing_behind_and_the_next_run_is_right() {
 }
 
 /// Ends the threads of a scope, whatever happens.
-struct Stopped<'a>(&'a AtomicBool);
+pub(super) struct Stopped<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const MANY: u32 = 10_000;
+pub(super) const MANY: u32 = 10_000;
 
 /// What `ig` may take for all of it, in KiB.
 const MEMORY: u64 = 160 << 10;
@@ -24,11 +24,11 @@ fn unified() -> PathBuf {
 }
 
 /// Cgroups that are called like units of systemd.
-struct Units(PathBuf);
+pub(super) struct Units(PathBuf);
 
 impl Units {
     /// All of them below one of this name.
-    fn make(name: &str) -> Self {
+    pub(super) fn make(name: &str) -> Self {
         let parent = format!("igt{}{name}", std::process::id());
         let units = Self(unified().join(parent));
         std::fs::create_dir_all(&units.0).expect("a cgroup");
@@ -38,7 +38,7 @@ impl Units {
         units
     }
 
-    fn name(&self, number: u32) -> String {
+    pub(super) fn name(&self, number: u32) -> String {
         let of = self.0.file_name().expect("a name").to_string_lossy();
         format!("{of}{number}.service")
     }
@@ -48,7 +48,7 @@ impl Units {
     }
 
     /// Starts a program in one of them, with this last argument.
-    fn enter(&self, number: u32, word: &str) {
+    pub(super) fn enter(&self, number: u32, word: &str) {
         let status = Command::new("sh")
             .args(["-c", "echo $$ > $0/cgroup.procs && exec /bin/true $1"])
             .arg(self.path(number))

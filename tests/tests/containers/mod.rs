@@ -17,6 +17,7 @@ mod marked;
 mod podman;
 mod pods;
 mod recorded;
+mod selected;
 mod sockets;
 mod traced;
 mod unasked;
