@@ -7,6 +7,7 @@
 mod boundary;
 mod containers;
 mod decode;
+mod delay;
 mod end_to_end;
 mod figures;
 mod filter;
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 
 type Bench = fn(&Setup) -> Result<Vec<Figure>>;
 
-const BENCHES: [(&str, Bench); 14] = [
+const BENCHES: [(&str, Bench); 15] = [
     ("start", start::run),
     ("boundary", boundary::run),
     ("guest", guest::run),
@@ -42,6 +43,7 @@ const BENCHES: [(&str, Bench); 14] = [
     ("replay", replay::run),
     ("containers", containers::run),
     ("join", join::run),
+    ("delay", delay::run),
     ("ring", ring::run),
     ("select", select::run),
     ("namespaces", namespaces::run),
