@@ -328,7 +328,12 @@ impl Identity {
         self.directory.entered(cgroup, entered);
         // The container's own cgroup, not one below it.
         let own = self.without_namespace.remove(&cgroup).is_some() || made.is_some();
-        if own && owner.facts.pid.is_none() {
+        // runc's state has the number of a process that makes the first one, until that is there.
+        let known = owner.facts.pid.filter(|known| {
+            let path = self.hierarchy.of(&self.processes, *known);
+            path.is_some_and(|path| path == owner.cgroup || is_below(&path, &owner.cgroup))
+        });
+        if own && known.is_none() {
             let facts = Facts {
                 pid: Some(pid),
                 ..Facts::default()
