@@ -60,6 +60,12 @@ fn told(rows: &[Value]) -> Vec<Value> {
     rows.iter().map(told).collect()
 }
 
+/// In an order of their own: the last close is the kernel's work, and may come when the next connection has begun.
+fn sorted(mut rows: Vec<Value>) -> Vec<Value> {
+    rows.sort_by_key(Value::to_string);
+    rows
+}
+
 /// Both sides of a connection of this thread.
 fn pair(listener: &TcpListener, to: SocketAddr) -> (TcpStream, TcpStream) {
     let client = TcpStream::connect(to).expect("a connection");
@@ -110,7 +116,7 @@ fn a_connection_is_told_from_both_sides_once_and_ends_once_whoever_closes_first(
         expected.extend(whole(from, to, [first, last]));
     }
     let (rows, _) = traced.end();
-    assert_eq!(told(&rows), expected);
+    assert_eq!(sorted(told(&rows)), sorted(expected));
     for row in &rows {
         assert_eq!(row["pid"], std::process::id());
         let (duration, bytes) = (&row["duration"], [&row["sent"], &row["received"]]);
@@ -159,9 +165,15 @@ fn a_side_that_is_shut_goes_on_until_the_other_ends_too() {
     drop(server);
     expected.extend(whole(early, to, ["client", "server"]));
     let (rows, _) = traced.end();
-    assert_eq!(told(&rows), expected);
-    assert_eq!([&rows[3]["sent"], &rows[3]["received"]], [8, 5000]);
-    assert_eq!([&rows[2]["sent"], &rows[2]["received"]], [5000, 8]);
+    assert_eq!(sorted(told(&rows)), sorted(expected));
+    let bytes = |from: SocketAddr, to: SocketAddr| {
+        let is = |row: &&Value| row["src"] == endpoint(from) && row["dst"] == endpoint(to);
+        let close = rows.iter().filter(is).find(|row| row["event"] == "close");
+        let close = close.expect("a close");
+        [close["sent"].clone(), close["received"].clone()]
+    };
+    assert_eq!(bytes(half, to), [8, 5000]);
+    assert_eq!(bytes(to, half), [5000, 8]);
 }
 
 #[test]
@@ -265,12 +277,14 @@ fn addresses_of_ipv6_and_those_of_ipv4_in_them() {
         expected.extend(whole(from, to, ["client", "server"]));
     }
     let (rows, _) = traced.end();
-    assert_eq!(told(&rows), expected);
+    assert_eq!(sorted(told(&rows)), sorted(expected));
     assert_eq!(rows[0]["src"]["address"], "::1");
-    for row in &rows[4..] {
-        assert_eq!(row["src"]["address"], "127.0.0.1", "{row}");
-        assert_eq!(row["dst"]["address"], "127.0.0.1", "{row}");
-    }
+    let of = |address: &str| {
+        let both =
+            |row: &&Value| row["src"]["address"] == address && row["dst"]["address"] == address;
+        rows.iter().filter(both).count()
+    };
+    assert_eq!((of("::1"), of("127.0.0.1")), (4, 8));
 }
 
 #[test]
