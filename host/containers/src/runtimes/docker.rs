@@ -107,14 +107,18 @@ async fn follow(source: &Rc<Source>, docker: &Docker, images: &Images, event: Ev
     let (Some(action), Some(actor)) = (event.action, event.actor) else {
         return;
     };
+    let mut attributes = actor.attributes.unwrap_or_default();
     // Of a network the container is an attribute.
-    let container = actor.attributes.and_then(|mut all| all.remove("container"));
-    let Some(id) = container.or(actor.id) else {
+    let Some(id) = attributes.remove("container").or(actor.id) else {
         return;
     };
     match action.as_str() {
         "create" | "rename" | "update" => {
-            if let Ok(Some(facts)) = one(docker, &id).await {
+            if let Ok(Some(mut facts)) = one(docker, &id).await {
+                // For a moment the list has both names, the old one first.
+                if action == "rename" {
+                    facts.name = attributes.remove("name").and_then(some).or(facts.name);
+                }
                 source.changed(facts.clone());
                 source.detailed(images.name(docker, &facts).await);
             }
