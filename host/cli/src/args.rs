@@ -556,7 +556,11 @@ pub fn find_bundles<'a>(command: &Command, args: &'a [OsString]) -> Vec<&'a OsSt
             break;
         }
         if let Some(long) = text.strip_prefix("--") {
-            let known = command.get_arguments().find(|a| a.get_long() == Some(long));
+            let is_called = |a: &&Arg| {
+                let other = || a.get_all_aliases().is_some_and(|all| all.contains(&long));
+                a.get_long() == Some(long) || other()
+            };
+            let known = command.get_arguments().find(is_called);
             if known.is_some_and(takes_value) {
                 args.next();
             }
@@ -648,6 +652,7 @@ mod tests {
                 &["a.oci", "-o", "json", "b/", "c.oci", "--", "ls"],
                 &["a.oci", "b/", "c.oci"],
             ),
+            (&["--runtime-containername", "web", "x.oci"], &["x.oci"]),
             (&["--", "ls"], &[]),
             (&["--help"], &[]),
         ] {
