@@ -7,6 +7,7 @@
 //! - [`component`]: what a guest imports and exports;
 //! - [`Bundle`]: the parts for one architecture, checked against each other;
 //! - [`inspect`]: everything in a bundle;
+//! - [`several`]: the gadgets of one run;
 //! - [`build`]: from a gadget's folder to its bundle.
 
 pub mod build;
@@ -19,6 +20,7 @@ mod hostile;
 pub mod inspect;
 pub mod manifest;
 pub mod oci;
+pub mod several;
 
 pub use bundle::Bundle;
 pub use manifest::Manifest;

@@ -1,4 +1,4 @@
-//! What is wrong with a manifest, and where.
+//! What is wrong with a manifest or a file of gadgets, and where.
 
 use super::place::{Place, Places};
 use std::fmt;
@@ -24,10 +24,10 @@ fn bounded(message: &str) -> String {
     kept
 }
 
-/// One thing that is wrong with a manifest.
+/// One thing that is wrong with a manifest, or with a file of gadgets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The manifest's file, as the user named it.
+    /// The file, as the user named it.
     pub file: String,
     /// Where in the file; none where the thing stands nowhere.
     pub place: Option<Place>,
@@ -44,7 +44,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that was found wrong with a manifest, in the order of the text; never empty.
+/// All that was found wrong with a manifest, or with a file of gadgets, in the order of the text; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestError {
     /// The problems, one a line when shown.
@@ -69,7 +69,7 @@ impl fmt::Display for ManifestError {
 impl std::error::Error for ManifestError {}
 
 impl ManifestError {
-    pub(super) fn one(file: &str, place: Option<Place>, message: impl Into<String>) -> Self {
+    pub(crate) fn one(file: &str, place: Option<Place>, message: impl Into<String>) -> Self {
         Self {
             problems: vec![Problem {
                 file: file.to_owned(),
@@ -81,20 +81,20 @@ impl ManifestError {
 }
 
 /// Collects problems; paths become places.
-pub(super) struct Problems<'a> {
+pub(crate) struct Problems<'a> {
     places: &'a Places,
     found: Vec<Problem>,
 }
 
 impl<'a> Problems<'a> {
-    pub(super) fn new(places: &'a Places) -> Self {
+    pub(crate) fn new(places: &'a Places) -> Self {
         Self {
             places,
             found: Vec::new(),
         }
     }
 
-    pub(super) fn add(&mut self, path: &str, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, path: &str, message: impl Into<String>) {
         let place = self.places.at(path);
         self.found.push(Problem {
             file: self.places.file().to_owned(),
@@ -108,7 +108,7 @@ impl<'a> Problems<'a> {
     }
 
     /// Nothing, or all problems in the order of the text; those that stand nowhere come last.
-    pub(super) fn finish(mut self) -> Result<(), ManifestError> {
+    pub(crate) fn finish(mut self) -> Result<(), ManifestError> {
         if self.found.is_empty() {
             return Ok(());
         }

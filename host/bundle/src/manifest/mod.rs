@@ -15,15 +15,17 @@ mod place;
 mod resolve;
 mod typedefs;
 mod variable;
-mod yaml;
+pub(crate) mod yaml;
 
 pub(crate) use check::version;
 pub use datatype::{Unfit, column_type};
+pub(crate) use error::Problems;
 pub use error::{ManifestError, Problem};
 pub use iterators::Input;
 pub use names::{HOST_FLAGS, RESERVED_WORDS};
 pub(crate) use names::{MAX_NAME, is_name};
 pub use params::ParamError;
+pub(crate) use params::{BAD_DURATION, Scalar, duration, scalar_schema};
 pub use place::{Place, Places};
 pub use resolve::{
     ColumnSource, Resolved, ResolvedMap, ResolvedParam, ResolvedProgram, ResolvedSource,
@@ -348,7 +350,7 @@ impl Manifest {
     /// Everything that is wrong with it, each with line and column: text that is not YAML, unknown, missing or
     /// repeated keys, values of the wrong type, bad or repeated names, references to nothing.
     pub fn parse(file: &str, text: &str) -> Result<Self, ManifestError> {
-        let node = yaml::read(file, text)?;
+        let node = yaml::read(yaml::MANIFEST, file, text)?;
         let mut manifest: Self = yaml::decode(file, &node)?;
         manifest.places = node.places(file);
         check::check(&mut manifest)?;

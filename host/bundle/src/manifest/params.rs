@@ -78,10 +78,7 @@ impl Param {
             },
             ParamType::Duration => match duration(value) {
                 Some(ns) => Ok(spelled(ns)),
-                None => Err(self.error(format!(
-                    "expected a number with ns, us, ms, s, m or h, as in 500ms or 2s, found `{}`",
-                    shown()
-                ))),
+                None => Err(self.error(format!("{BAD_DURATION}, found `{}`", shown()))),
             },
             ParamType::Text => {
                 if value.contains('\0') {
@@ -151,8 +148,12 @@ const UNITS: [(&str, u64); 6] = [
     ("ns", 1),
 ];
 
+/// What a length of time looks like, to whom wrote something else.
+pub(crate) const BAD_DURATION: &str =
+    "expected a number with ns, us, ms, s, m or h, as in 500ms or 2s";
+
 /// Nanoseconds of `1.5s`, exactly: None also for a fraction of a nanosecond, and beyond 64 bits.
-pub(super) fn duration(value: &str) -> Option<u64> {
+pub(crate) fn duration(value: &str) -> Option<u64> {
     let end = value.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = value.split_at(end);
     let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
@@ -196,8 +197,8 @@ fn signed(value: &str) -> Option<i64> {
     }
 }
 
-/// A parameter's value as it stands in the manifest: a scalar of any type, kept as text.
-struct Scalar(String);
+/// A parameter's value as it stands in the text: a scalar of any type, kept as text.
+pub(crate) struct Scalar(pub String);
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -282,7 +283,7 @@ pub(super) mod serde_scalars {
     }
 }
 
-pub(super) fn scalar_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn scalar_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": ["boolean", "number", "string"] })
 }
 

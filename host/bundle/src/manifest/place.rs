@@ -18,7 +18,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The places of all values of a manifest, by path: `tables.0.columns.2.kind`.
+/// The places of all values of a document, by path: `tables.0.columns.2.kind`.
 ///
 /// Two of them are always equal: where a thing stands does not change what a manifest says.
 #[derive(Clone, Debug, Default)]

@@ -389,7 +389,7 @@ fn what_could_grow_is_refused() {
     );
     assert_eq!(
         problem("name: !!str x\n"),
-        "g.yaml:1:13: tags (`!name`) are not allowed in a manifest"
+        "g.yaml:1:13: tags (`!name`) are not allowed in a manifest: a text that begins with `!` needs quotes"
     );
     assert_eq!(
         problem("<<: {}\n"),

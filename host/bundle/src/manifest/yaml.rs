@@ -1,4 +1,4 @@
-//! The manifest's text as a tree of nodes that know their place, and from there into types.
+//! A manifest's text, or that of a file of gadgets, as a tree of nodes that know their place, and from there into types.
 //!
 //! A plain subset of YAML 1.2: one document of mappings, lists and scalars. Anchors, aliases, tags and merge keys
 //! are refused, so that a small text can't become a large tree; nesting is bounded by the parser.
@@ -13,17 +13,32 @@ use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use std::fmt;
 
+/// What a document is, in errors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Document {
+    /// What it is called, with "a" before it.
+    pub noun: &'static str,
+    /// What it has at least.
+    pub needs: &'static str,
+}
+
+/// `gadget.yaml`.
+pub(super) const MANIFEST: Document = Document {
+    noun: "manifest",
+    needs: "`name`, `version` and `tables`",
+};
+
 /// How deep lists and mappings may nest; the manifest itself needs six levels.
 const MAX_DEPTH: usize = 32;
 
 /// The most items of one list, and keys of one mapping: what checks them may compare each with each.
 const MAX_ITEMS: usize = 1024;
-/// The most values in a manifest, lists, mappings and keys counted too.
+/// The most values in a document, lists, mappings and keys counted too.
 const MAX_NODES: usize = 65_536;
 
 /// A value and where it begins.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     place: Place,
     value: Value,
 }
@@ -59,26 +74,35 @@ fn place_of(span: &Span) -> Place {
 }
 
 /// Reads one document.
-pub(super) fn read(file: &str, text: &str) -> Result<Node, ManifestError> {
+pub(crate) fn read(document: Document, file: &str, text: &str) -> Result<Node, ManifestError> {
     if text.len() > MAX_MANIFEST_BYTES {
         return Err(ManifestError::one(
             file,
             None,
             format!(
-                "{} bytes is too long for a manifest: at most {MAX_MANIFEST_BYTES}",
-                text.len()
+                "{} bytes is too long for a {}: at most {MAX_MANIFEST_BYTES}",
+                text.len(),
+                document.noun
             ),
         ));
     }
     let mut reader = Reader {
+        noun: document.noun,
         file,
         parser: Parser::new_from_str(text),
         nodes: 0,
     };
-    reader.document()
+    match reader.document()? {
+        Some(node) => Ok(node),
+        None => reader.error(
+            None,
+            format!("empty: a {} has at least {}", document.noun, document.needs),
+        ),
+    }
 }
 
 struct Reader<'a> {
+    noun: &'static str,
     file: &'a str,
     parser: Parser<'a, granit_parser::StrInput<'a>>,
     nodes: usize,
@@ -114,7 +138,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn document(&mut self) -> Result<Node, ManifestError> {
+    fn document(&mut self) -> Result<Option<Node>, ManifestError> {
         let mut root = None;
         loop {
             let (event, place) = self.next()?;
@@ -125,20 +149,17 @@ impl<'a> Reader<'a> {
                     if root.is_some() {
                         return self.error(
                             Some(place),
-                            "a second document begins here: a manifest is one document",
+                            format!(
+                                "a second document begins here: a {} is one document",
+                                self.noun
+                            ),
                         );
                     }
                 }
                 event => root = Some(self.node(event, place, 0)?),
             }
         }
-        match root {
-            Some(node) => Ok(node),
-            None => self.error(
-                None,
-                "empty: a manifest has at least `name`, `version` and `tables`",
-            ),
-        }
+        Ok(root)
     }
 
     fn node(
@@ -148,13 +169,19 @@ impl<'a> Reader<'a> {
         depth: usize,
     ) -> Result<Node, ManifestError> {
         if depth > MAX_DEPTH {
-            return self.error(Some(place), "nested too deeply for a manifest");
+            return self.error(
+                Some(place),
+                format!("nested too deeply for a {}", self.noun),
+            );
         }
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             return self.error(
                 Some(place),
-                format!("more than {MAX_NODES} values are too many for a manifest"),
+                format!(
+                    "more than {MAX_NODES} values are too many for a {}",
+                    self.noun
+                ),
             );
         }
         match event {
@@ -193,7 +220,10 @@ impl<'a> Reader<'a> {
             }
             Event::Alias(_) => self.error(
                 Some(place),
-                "aliases (`*name`) are not allowed in a manifest: write the value out",
+                format!(
+                    "aliases (`*name`) are not allowed in a {}: write the value out",
+                    self.noun
+                ),
             ),
             _ => self.error(Some(place), "a value is missing here"),
         }
@@ -223,7 +253,10 @@ impl<'a> Reader<'a> {
             if text == "<<" {
                 return self.error(
                     Some(key_place),
-                    "merge keys (`<<`) are not allowed in a manifest: write the keys out",
+                    format!(
+                        "merge keys (`<<`) are not allowed in a {}: write the keys out",
+                        self.noun
+                    ),
                 );
             }
             if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
@@ -247,7 +280,10 @@ impl<'a> Reader<'a> {
     }
 
     fn too_long<T>(&self, place: Place) -> Result<T, ManifestError> {
-        let message = format!("more than {MAX_ITEMS} of them are too many for a manifest");
+        let message = format!(
+            "more than {MAX_ITEMS} of them are too many for a {}",
+            self.noun
+        );
         self.error(Some(place), message)
     }
 
@@ -255,11 +291,19 @@ impl<'a> Reader<'a> {
         if anchor != 0 {
             return self.error(
                 Some(place),
-                "anchors (`&name`) are not allowed in a manifest: write the value out",
+                format!(
+                    "anchors (`&name`) are not allowed in a {}: write the value out",
+                    self.noun
+                ),
             );
         }
         if tagged {
-            return self.error(Some(place), "tags (`!name`) are not allowed in a manifest");
+            // A filter such as `!failed`, for example.
+            let message = format!(
+                "tags (`!name`) are not allowed in a {}: a text that begins with `!` needs quotes",
+                self.noun
+            );
+            return self.error(Some(place), message);
         }
         Ok(())
     }
@@ -267,7 +311,7 @@ impl<'a> Reader<'a> {
 
 impl Node {
     /// The places of this node and of all below it, by path.
-    pub(super) fn places(&self, file: &str) -> Places {
+    pub(crate) fn places(&self, file: &str) -> Places {
         let mut places = Places {
             file: file.to_owned(),
             by_path: Default::default(),
@@ -378,7 +422,7 @@ fn plain(text: &str) -> Plain {
 
 /// Why a node does not fit its type.
 #[derive(Debug)]
-pub(super) struct DecodeError {
+pub(crate) struct DecodeError {
     place: Option<Place>,
     message: String,
 }
@@ -424,7 +468,7 @@ impl de::Error for DecodeError {
 }
 
 /// Decodes a node into a type.
-pub(super) fn decode<T: de::DeserializeOwned>(file: &str, node: &Node) -> Result<T, ManifestError> {
+pub(crate) fn decode<T: de::DeserializeOwned>(file: &str, node: &Node) -> Result<T, ManifestError> {
     T::deserialize(node).map_err(|error| {
         ManifestError::one(file, Some(error.place.unwrap_or(node.place)), error.message)
     })
