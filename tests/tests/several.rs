@@ -4,7 +4,8 @@ use crate::ledgers::{sum, summary};
 use ig_tests::loaded::programs;
 use ig_tests::{Finished, Ig, bundle, gadget};
 use serde_json::Value;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const STORM: &str = env!("CARGO_BIN_EXE_storm");
@@ -305,5 +306,211 @@ fn columns_name_the_gadget_and_files_can_be_one_for_each() {
         // As of one gadget alone.
         assert_eq!(text.lines().next(), Some(header));
         assert_eq!(text.lines().count(), of(&format!("{gadget} ")) + 1);
+    }
+}
+
+/// A file of gadgets in a folder of its own, beside the bundle of trace_exec.
+fn listed(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    symlink(bundle("trace_exec"), folder.path().join("exec.oci")).expect("ours");
+    let file = folder.path().join("gadgets.yaml");
+    std::fs::write(&file, text).expect("ours");
+    (folder, file)
+}
+
+#[test]
+fn a_file_lists_gadgets_with_what_is_said_of_each_and_flags_count_more() {
+    let (folder, file) = listed(&format!(
+        "gadgets:
+  - bundle: exec.oci
+    name: exec
+    fields: comm,args
+    filter: comm == cat
+    redact: [\"args=secret\"]
+  - bundle: {}
+    params: {{failed-only: true}}
+    fields: path
+    filter: path like \"/nowhere/*\"
+",
+        bundle("trace_open").display()
+    ));
+    let path = folder.path().join("summary.json");
+    let ran = |arguments: &[&str]| {
+        let ig = Ig::run(&file).args(arguments).json();
+        let ig = ig.arg("--summary").arg(format!("json:{}", path.display()));
+        let finished = ig.sh("cat /dev/null /nowhere/secret; exit 3").finish();
+        finished.expect_code(3);
+        finished.rows()
+    };
+    let rows = ran(&[]);
+    let summary = summary(&path);
+    assert_exact(&summary, "exec", "exec", &rows);
+    assert_exact(&summary, "trace_open", "open", &rows);
+    let exec = serde_json::json!({
+        "table": "exec.exec", "comm": "cat", "args": ["cat", "/dev/null", "/nowhere/***"]
+    });
+    let open = serde_json::json!({"table": "trace_open.open", "path": "/nowhere/secret"});
+    assert_eq!(of(&rows, "exec.exec"), [&exec]);
+    assert_eq!(of(&rows, "trace_open.open"), [&open]);
+
+    // What is for all counts more than the file, and what is for one more than that; nothing shows what the file hides.
+    let rows = ran(&[
+        "--filter",
+        "comm == sh",
+        "--fields=comm",
+        "--exec.fields=args",
+        "--exec.redact=args=exit",
+        "--trace_open.failed-only=false",
+    ]);
+    let execs = of(&rows, "exec.exec");
+    let args = &execs[0]["args"];
+    assert_eq!(execs.len(), 1);
+    assert_eq!(args[2], "cat /dev/null /nowhere/***; *** 3");
+    let opens = of(&rows, "trace_open.open");
+    let sh = serde_json::json!({"table": "trace_open.open", "comm": "sh"});
+    // What the loader opens is there.
+    assert!(
+        !opens.is_empty() && opens.iter().all(|row| **row == sh),
+        "{opens:?}"
+    );
+}
+
+#[test]
+fn a_file_can_list_one_gadget_twice_under_two_names() {
+    let (folder, file) = listed(
+        "gadgets:
+  - {bundle: exec.oci, name: all}
+  - {bundle: exec.oci, name: started, params: {ignore_failed: true}}
+",
+    );
+    let path = folder.path().join("summary.json");
+    let finished = Ig::run(&file)
+        .args(&["-o", "json", "-o"])
+        .arg(format!("csv={}/{{gadget}}.csv", folder.path().display()))
+        .arg("--summary")
+        .arg(format!("json:{}", path.display()))
+        .sh("/nowhere/twice; cat /dev/null; exit 0")
+        .finish();
+    finished.expect_code(0);
+    let rows = finished.rows();
+    let (all, started) = (of(&rows, "all.exec"), of(&rows, "started.exec"));
+    assert_eq!((all.len(), started.len()), (3, 2), "{rows:?}");
+    assert_eq!(all[1]["ret"], -2);
+    assert!(started.iter().all(|row| row["ret"] == 0));
+    let summary = summary(&path);
+    for name in ["all", "started"] {
+        let written = &summary["gadgets"][name]["rows"]["exec"];
+        let lines = std::fs::read_to_string(folder.path().join(format!("{name}.csv")));
+        let rows = lines.expect("a file").lines().count() - 1;
+        assert_eq!(written["written"], rows, "{summary:#}");
+    }
+}
+
+#[test]
+fn a_file_of_one_gadget_is_that_gadget() {
+    let (_folder, file) = listed(
+        "gadgets:
+  - {bundle: exec.oci, fields: comm, params: {ignore-failed: true}}
+",
+    );
+    let command = "/nowhere/one; cat /dev/null; exit 0";
+    let finished = Ig::run(&file).json().sh(command).finish();
+    finished.expect_code(0);
+    let cat = serde_json::json!({"comm": "cat"});
+    assert_eq!(finished.rows(), [serde_json::json!({"comm": "sh"}), cat]);
+    // Beside another it is one of several.
+    let both = Ig::run(&file).arg(bundle("trace_open")).json().sh(":");
+    let rows = both.finish().rows();
+    assert_eq!(of(&rows, "trace_exec.exec").len(), 1);
+    assert!(!of(&rows, "trace_open.open").is_empty());
+}
+
+#[test]
+fn what_is_wrong_in_a_file_of_gadgets_is_told_with_its_place() {
+    let open = bundle("trace_open");
+    let two = |said: &str| {
+        let open = open.display();
+        format!("gadgets:\n  - bundle: {open}\n  - bundle: exec.oci\n    {said}\n")
+    };
+    for (text, code, words) in [
+        (
+            two("feilds: comm"),
+            2,
+            &["gadgets.yaml:4:5: unknown key `feilds`: did you mean `fields`?"][..],
+        ),
+        (
+            two("fields: 3"),
+            2,
+            &["gadgets.yaml:4:13: expected text, found `3`: put it in quotes"],
+        ),
+        (
+            "gadgets: [{bundle: nowhere.oci}]".to_owned(),
+            123,
+            &[
+                "gadgets.yaml:1:20: ",
+                "/nowhere.oci: No such file",
+                "relative to the file",
+            ],
+        ),
+        (
+            "gadgets: [{bundle: other.yaml}]".to_owned(),
+            2,
+            &["gadgets.yaml:1:20: a file of gadgets can't hold another one"],
+        ),
+        (
+            "gadgets: [{bundle: exec.oci}, {bundle: exec.oci}]".to_owned(),
+            2,
+            &[
+                "gadgets.yaml:1:32: ",
+                "are both trace_exec",
+                "another `name`",
+            ],
+        ),
+        (
+            two("params: {pats: true}"),
+            2,
+            &[
+                "gadgets.yaml:4:20: trace_exec: there is no parameter `pats`; known are paths, ignore-failed",
+            ],
+        ),
+        (
+            two("params: {paths: yes}"),
+            2,
+            &[
+                "gadgets.yaml:4:21: trace_exec: parameter `paths`: expected true or false, found `yes`",
+            ],
+        ),
+        (
+            two("filter: nope == 1"),
+            2,
+            &["gadgets.yaml:4:13: trace_exec: --filter", "nope"],
+        ),
+        (
+            "gadgets:\n  - bundle: exec.oci\n    fields: nope".to_owned(),
+            2,
+            &["gadgets.yaml:3:13: --fields", "nope"],
+        ),
+    ] {
+        let (_folder, file) = listed(&text);
+        let finished = Ig::run(&file).sh(":").finish();
+        finished.expect_refusal(code, words);
+    }
+    // What the arguments say does not stand in the file.
+    let (_folder, file) = listed(&two("filter: comm == cat"));
+    let ig = Ig::run(&file).args(&["--filter", "nope == 1"]).sh(":");
+    let finished = ig.finish();
+    finished.expect_refusal(2, &["for one alone write --GADGET.filter"]);
+    assert!(
+        !finished.stderr.contains("gadgets.yaml"),
+        "{}",
+        finished.stderr
+    );
+    let help = Ig::run(&file).arg("--help").finish();
+    for word in [
+        "--trace_exec.paths",
+        "--failed-only",
+        "Columns of trace_open.open",
+    ] {
+        assert!(help.stdout.contains(word), "{word}: {}", help.stdout);
     }
 }

@@ -128,8 +128,11 @@ pub fn run() -> Command {
         "ring-size",
     ];
     of_gadget("run")
-        .about("Runs a gadget, or several side by side: from bundles, or from folders, which are built first")
-        .override_usage("ig run [OPTIONS] <BUNDLE|DIR>... [GADGET PARAMETERS] [-- CMD [ARGS]...]")
+        .about(
+            "Runs a gadget, or several side by side: from bundles, from folders, which are built first, or from a file \
+             that lists them",
+        )
+        .override_usage("ig run [OPTIONS] <BUNDLE|DIR|FILE.yaml>... [GADGET PARAMETERS] [-- CMD [ARGS]...]")
         .arg(
             Arg::new("replay")
                 .long("replay")
@@ -200,9 +203,13 @@ fn of_gadget(name: &'static str) -> Command {
         .value_parser(value_parser!(PathBuf));
     let bundle = if name == "run" {
         bundle
+            .value_name("BUNDLE|DIR|FILE.yaml")
             .num_args(1..)
             .action(ArgAction::Append)
-            .help("The bundle, or a gadget's folder; several run side by side")
+            .help(
+                "The bundle, a gadget's folder, or a file that lists gadgets with what is said of each \
+                 (docs/several.md); several run side by side",
+            )
     } else {
         bundle.help("The bundle, or a gadget's folder")
     };

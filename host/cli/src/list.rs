@@ -1,5 +1,6 @@
 //! `ig list-containers`.
 
+use crate::gadgets::Scope;
 use crate::{Failure, args, containers, exit, run, selectors, sinks};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use ig_engine::Say;
@@ -73,11 +74,16 @@ pub fn main(matches: &ArgMatches) -> Result<u8, Failure> {
         // Nobody to tell is no reason to stop.
         let _ = writeln!(io::stderr(), "ig: {text}");
     });
+    let scope = Scope {
+        matches,
+        gadget: None,
+        listed: None,
+    };
     let listed = list(ListOptions {
         containers: containers::options(matches),
         watch: matches.get_flag("watch"),
         selectors,
-        output: sinks::options(matches, &specs, sinks::GADGET, terminal.as_ref()).map_err(other)?,
+        output: sinks::options(scope, &specs, sinks::GADGET, terminal.as_ref()).map_err(other)?,
         stop,
         say,
     });

@@ -12,6 +12,7 @@ use ig_engine::output::{Format, OutputSpec, TerminalSize};
 use ig_engine::record::RecordOptions;
 use ig_engine::replay::ReplayOptions;
 use ig_engine::run::{Outcome, RunEnd};
+use ig_engine::several::Listed;
 use ig_engine::stop::{Reason, Stop};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
@@ -155,9 +156,16 @@ fn replayed(gadget: Gadget, recording: &Path, matches: &ArgMatches) -> Result<u8
         terminal,
         say,
     } = Ready::new(rows, matches)?;
-    let output = sinks::options(matches, &specs, &gadget.name, terminal.as_ref());
+    let scope = Scope {
+        matches,
+        gadget: None,
+        listed: gadget.listed.as_ref(),
+    };
+    let output = sinks::options(scope, &specs, &gadget.name, terminal.as_ref());
+    let mut params = gadget.params;
+    params.extend(args::params(&bundle.manifest, matches));
     let outcome = ig_engine::replay::replay(ReplayOptions {
-        params: args::params(&bundle.manifest, matches),
+        params,
         bundle,
         limits: replay::limits(matches, guest_limits(matches), recording.limits(), &say),
         recording,
@@ -168,8 +176,10 @@ fn replayed(gadget: Gadget, recording: &Path, matches: &ArgMatches) -> Result<u8
         stop,
         say,
     });
+    let said = [(gadget.name, gadget.listed)];
+    let outcome = outcome.map_err(|e| refusal(told_where(e, &said, matches)));
     let end = RunEnd {
-        gadgets: vec![outcome.map_err(refusal)?],
+        gadgets: vec![outcome?],
         command: None,
     };
     tell(&end, summary)?;
@@ -203,7 +213,10 @@ fn start(gadgets: Vec<Gadget>, name: &str, matches: &ArgMatches) -> Result<u8, F
         });
     let selectors = selectors::selectors(matches).map_err(|e| Failure::new(exit::USAGE, e))?;
     let params = gadgets::params(&gadgets, matches).map_err(usage)?;
-    let several = gadgets.len() > 1;
+    let said: Vec<(String, Option<Listed>)> = gadgets
+        .iter()
+        .map(|gadget| (gadget.name.clone(), gadget.listed.clone()))
+        .collect();
     let options = options(
         gadgets,
         params,
@@ -233,7 +246,7 @@ fn start(gadgets: Vec<Gadget>, name: &str, matches: &ArgMatches) -> Result<u8, F
         stop,
         say,
     });
-    let end = end.map_err(|e| refusal(if several { for_one_alone(e) } else { e }))?;
+    let end = end.map_err(|e| refusal(told_where(e, &said, matches)))?;
     tell(&end, summary)?;
     code(end, matches.get_flag("fail-on-loss"), false)
 }
@@ -255,14 +268,15 @@ fn options(
     };
     let mut options = Vec::with_capacity(gadgets.len());
     for (gadget, params) in gadgets.into_iter().zip(params) {
+        let scope = Scope {
+            matches,
+            gadget: several.then_some(gadget.name.as_str()),
+            listed: gadget.listed.as_ref(),
+        };
         let output = if several {
-            let scope = Scope {
-                matches,
-                gadget: Some(&gadget.name),
-            };
             sinks::of_several(scope, specs, &gadget.name)?
         } else {
-            sinks::options(matches, specs, &gadget.name, terminal)?
+            sinks::options(scope, specs, &gadget.name, terminal)?
         };
         options.push(GadgetOptions {
             name: Some(gadget.name),
@@ -280,22 +294,39 @@ fn options(
     Ok((options, shared))
 }
 
-/// A flag that not every gadget can take can be said for one of them.
-fn for_one_alone(error: RunError) -> RunError {
-    match error {
-        RunError::Usage(what) => {
-            let flag = SCOPED
-                .iter()
-                .find(|flag| what.contains(&format!("--{flag}")));
-            RunError::Usage(match flag {
-                Some(flag) => format!(
-                    "{what}\n--{flag} is for every gadget; for one alone write --GADGET.{flag}"
-                ),
-                None => what,
-            })
+/// What a gadget refuses is told with its place, if a file of gadgets says it. A flag that not every gadget can take can
+/// be said for one of them.
+fn told_where(
+    error: RunError,
+    said: &[(String, Option<Listed>)],
+    matches: &ArgMatches,
+) -> RunError {
+    let RunError::Usage(what) = error else {
+        return error;
+    };
+    let flag = SCOPED
+        .into_iter()
+        .find(|flag| what.contains(&format!("--{flag}")));
+    let Some(flag) = flag else {
+        return RunError::Usage(what);
+    };
+    for (name, listed) in said {
+        let several = said.len() > 1;
+        let scope = Scope {
+            matches,
+            gadget: several.then_some(name.as_str()),
+            listed: listed.as_ref(),
+        };
+        if (!several || what.starts_with(&format!("{name}: ")))
+            && let Some(place) = scope.place(flag)
+        {
+            return RunError::Usage(format!("{place}: {what}"));
         }
-        error => error,
     }
+    RunError::Usage(match said {
+        [_] => what,
+        _ => format!("{what}\n--{flag} is for every gadget; for one alone write --GADGET.{flag}"),
+    })
 }
 
 /// Writes the summary. It never goes to standard output, so that a pipe to another program stays whole.

@@ -100,18 +100,14 @@ pub fn of_several(
 
 /// Outputs of the only gadget, or of what is none, as the engine wants them. `terminal`: standard output is one.
 pub fn options(
-    matches: &ArgMatches,
+    scope: Scope<'_>,
     specs: &[OutputSpec],
     gadget: &str,
     terminal: Option<&TerminalSize>,
 ) -> io::Result<OutputOptions> {
     let sinks = of_gadget(specs, gadget).into_iter();
-    let sinks = sinks.map(|spec| sink(matches, spec, terminal));
+    let sinks = sinks.map(|spec| sink(scope.matches, spec, terminal));
     let sinks = sinks.collect::<io::Result<Vec<_>>>()?;
-    let scope = Scope {
-        matches,
-        gadget: None,
-    };
     chosen(scope, sinks)
 }
 
@@ -160,15 +156,16 @@ fn chosen(scope: Scope<'_>, sinks: Vec<SinkOptions>) -> io::Result<OutputOptions
     let mut sinks = sinks.into_iter();
     let main = sinks.next();
     let main = main.ok_or_else(|| io::Error::other("no output is asked for"))?;
+    let fields = scope.get("fields", |listed| listed.fields.clone());
     Ok(OutputOptions {
         main,
         others: sinks.collect(),
-        table: scope.get("table"),
-        fields: scope.get("fields").map_or(Fields::Shown, Fields::Named),
-        filter: scope.get("filter"),
-        sort: scope.get("sort"),
-        max_rows: scope.get("max-rows"),
-        interval: scope.get("interval"),
-        redact: scope.all("redact"),
+        table: scope.get("table", |listed| listed.table.clone()),
+        fields: fields.map_or(Fields::Shown, Fields::Named),
+        filter: scope.get("filter", |listed| listed.filter.clone()),
+        sort: scope.get("sort", |listed| listed.sort.clone()),
+        max_rows: scope.get("max-rows", |listed| listed.max_rows),
+        interval: scope.get("interval", |listed| listed.interval),
+        redact: scope.redact(),
     })
 }

@@ -31,7 +31,7 @@ mod timers;
 mod watch;
 
 pub use guest::Say;
-pub use ig_bundle::{build, manifest};
+pub use ig_bundle::{build, manifest, several};
 pub use ig_sandbox::{CONTRACT_VERSION, compile_child};
 /// Bundles, as the store and the command line see them.
 pub mod bundle {
