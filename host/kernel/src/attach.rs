@@ -42,6 +42,28 @@ impl Attachment {
     }
 }
 
+/// The most threads that detach.
+const DETACHING: usize = 16;
+
+/// Takes programs off their hooks; afterwards none of them starts any more. To leave a perf event the kernel waits twice
+/// until nobody can run the program: when the link goes, which many can wait for at once, and when the event goes, one
+/// after another in the whole system. So they go beside each other.
+pub(crate) fn detach(attachments: impl Iterator<Item = Attachment>) {
+    let (mut slow, quick): (Vec<_>, Vec<_>) =
+        attachments.partition(|of| matches!(of, Attachment::Tracepoint(..) | Attachment::Probe(_)));
+    drop(quick);
+    let each = slow.len().div_ceil(DETACHING);
+    std::thread::scope(|scope| {
+        while slow.len() > each {
+            let some = slow.split_off(slow.len() - each);
+            let thread = std::thread::Builder::new().name("detach".to_owned());
+            // Where there is no thread more, they go here and now.
+            let _ = thread.spawn_scoped(scope, move || drop(some));
+        }
+        drop(slow);
+    });
+}
+
 /// Why a step failed: words, and the verifier's log if it was the verifier.
 struct Failure {
     cause: String,
@@ -299,7 +321,23 @@ impl<'a> Place<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Place;
+    use super::{Attachment, DETACHING, Place, detach};
+    use std::io::{Read, pipe};
+
+    #[test]
+    fn however_many_there_are_all_are_off_their_hooks() {
+        for count in [0, 1, DETACHING, DETACHING + 1, 5 * DETACHING + 3] {
+            let (mut reader, writer) = pipe().unwrap();
+            let hold = || writer.try_clone().unwrap().into();
+            let all: Vec<Attachment> = (0..count)
+                .map(|i| Attachment::Tracepoint((i % 2 == 0).then(hold), hold()))
+                .collect();
+            drop(writer);
+            detach(all.into_iter());
+            // The end of the pipe comes when nobody holds its other end.
+            assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+        }
+    }
 
     #[test]
     fn places_in_a_file() {

@@ -403,9 +403,8 @@ impl Loaded {
     /// may still finish its record. Maps, rings and counters stay readable. A process that this one has forked meanwhile
     /// and that has not executed its program yet holds copies of the links and delays it.
     pub fn detach(&mut self) {
-        for program in &mut self.programs {
-            program.attachment = None;
-        }
+        let programs = self.programs.iter_mut();
+        attach::detach(programs.filter_map(|program| program.attachment.take()));
     }
 
     /// An iterator that is attached; none: there is no such program, it is no iterator, or it was left out.
