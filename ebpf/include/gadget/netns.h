@@ -28,4 +28,13 @@ static __always_inline gadget_cgroup_id gadget_netns_cgroup(gadget_netns_id netn
 	return cgroup ? *cgroup : 0;
 }
 
+/*
+ * In a socket filter, SEC("socket"): the namespace of this packet. The host writes it down before
+ * the filter runs.
+ */
+static __always_inline gadget_netns_id gadget_skb_netns(const struct __sk_buff *skb)
+{
+	return skb->cb[0];
+}
+
 #endif /* __GADGET_NETNS_H */

@@ -11,6 +11,7 @@ use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope};
 use ig_object::Hook;
 
 use crate::error::{ProgramError, Step, chain, hook_text, last_lines};
+use crate::socket_filter::Slot;
 use crate::sys::{bpf, os};
 use crate::tracefs::Tracefs;
 
@@ -30,6 +31,8 @@ pub(crate) enum Attachment {
     Probe(UProbeLink),
     /// Of an iterator, which runs only when it is opened.
     Iterator(OwnedFd),
+    /// Of a socket filter, which runs only where it is opened.
+    SocketFilter(Slot),
 }
 
 impl Attachment {
@@ -37,6 +40,14 @@ impl Attachment {
     pub(crate) fn iterator(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Iterator(link) => Some(link.as_fd()),
+            _ => None,
+        }
+    }
+
+    /// The slot of a socket filter.
+    pub(crate) fn socket_filter(&self) -> Option<&Slot> {
+        match self {
+            Self::SocketFilter(slot) => Some(slot),
             _ => None,
         }
     }
@@ -138,6 +149,7 @@ fn load_step(hook: &Hook, program: &mut Program, btf: Option<&Btf>) -> Result<()
         (Program::TracePoint(program), Hook::Tracepoint { .. }) => program.load()?,
         (Program::RawTracePoint(program), Hook::RawTracepoint { .. }) => program.load()?,
         (Program::UProbe(program), Hook::Uprobe { .. }) => program.load()?,
+        (Program::SocketFilter(program), Hook::SocketFilter) => program.load()?,
         (Program::BtfTracePoint(program), Hook::BtfTracepoint { name }) => {
             let btf = btf.ok_or_else(no_types)?;
             match program.load(name, btf) {
@@ -257,6 +269,11 @@ fn attach_step(
             let link = bpf::link_iterator(program.fd()?.as_fd())
                 .map_err(|error| format!("cannot make the iterator: {}", explain(&error)))?;
             Ok(Attachment::Iterator(link))
+        }
+        (Program::SocketFilter(program), Hook::SocketFilter) => {
+            let slot = Slot::of(program.fd()?.as_fd())
+                .map_err(|error| format!("cannot make its slot: {}", explain(&error)))?;
+            Ok(Attachment::SocketFilter(slot))
         }
         (_, hook) => Err(unsupported(hook)),
     }

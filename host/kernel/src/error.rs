@@ -174,6 +174,7 @@ pub(crate) fn hook_text(hook: &Hook) -> String {
             }
         }
         Hook::Iterator { target } => format!("iter/{target}"),
+        Hook::SocketFilter => "socket".to_owned(),
         Hook::Other { section } => section.clone(),
         other => format!("{other:?}"),
     }

@@ -5,7 +5,8 @@
 //! 1. [`host::check`] says what the machine lacks;
 //! 2. [`Loader`] makes the maps and has the programs verified, [`Loaded::attach`] hangs them onto their hooks;
 //! 3. [`Ring`] hands over records in spans as they lie in the mapped ring, [`Waiter`] says when to look;
-//!    [`Loaded::iterator`] gives what is read when one likes, in a network namespace of [`network`] if need be;
+//!    [`Loaded::iterator`] gives what is read when one likes, in a network namespace of [`network`] if need be, and
+//!    [`Loaded::socket_filters`] what is opened in such namespaces;
 //! 4. [`Loaded::detach`], drain the rings, read [`Loaded::ledger`] and [`Loaded::stats`].
 //!
 //! [`cgroups::CgroupWatcher`] is the host's own use of all this: it tells of cgroups that come and go, and keeps a
@@ -31,6 +32,7 @@ mod map;
 mod prepared;
 mod rate;
 mod ring;
+mod socket_filter;
 mod sys;
 mod tracefs;
 mod wait;
@@ -43,4 +45,5 @@ pub use load::{DEFAULT_RING_SIZE, LeftOut, LoadOptions, Loaded, Loader};
 pub use map::{Map, MapError, Update};
 pub use rate::MAX_RATE_VARIABLE;
 pub use ring::{Damaged, Ring, RingError, SpanLimits, SpanRef, WAKEUP_SUFFIX};
+pub use socket_filter::{FilterError, OpenFilter, SocketFilter};
 pub use wait::{Stopper, WaitError, Waiter, Wake};

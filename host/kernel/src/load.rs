@@ -18,6 +18,7 @@ use crate::map::{Map, MapError, Update};
 use crate::prepared::{self, KernelTypes};
 use crate::rate;
 use crate::ring::{Ring, RingError, WAKEUP_SUFFIX};
+use crate::socket_filter::SocketFilter;
 use crate::sys::bpf::kind;
 use crate::sys::os;
 
@@ -328,8 +329,11 @@ impl Loaded {
             ..
         } = self;
         programs.retain_mut(|program| {
-            let only_called =
-                program.called && matches!(program.hook, Hook::Uprobe { target: None, .. });
+            let only_called = program.called
+                && matches!(
+                    program.hook,
+                    Hook::Uprobe { target: None, .. } | Hook::SocketFilter
+                );
             if failed.is_some() || program.attachment.is_some() || only_called {
                 return true;
             }
@@ -422,6 +426,19 @@ impl Loaded {
         };
         let link = link.try_clone_to_owned()?;
         Ok(Some(BpfIterator::new(program, target, link)))
+    }
+
+    /// The socket filters that are attached, for [`SocketFilter::open_in`].
+    ///
+    /// # Errors
+    ///
+    /// There are no more descriptors.
+    pub fn socket_filters(&self) -> io::Result<Vec<SocketFilter>> {
+        let attached = self.programs.iter().filter_map(|program| {
+            let slot = program.attachment.as_ref()?.socket_filter()?;
+            Some(slot.filter(&program.name))
+        });
+        attached.collect()
     }
 
     /// Programs that were optional and could not be loaded or attached.

@@ -51,6 +51,7 @@ pub(crate) fn make_room(object: &Object<'_>, options: &mut LoadOptions) -> Resul
 /// the type of the program.
 fn has_current_task(hook: &Hook) -> bool {
     match hook {
+        Hook::SocketFilter => false,
         Hook::Other { section } => {
             let word = section.split(['/', '.']).next().unwrap_or_default();
             [
@@ -94,6 +95,7 @@ mod tests {
             "classifier/ingress",
             "tc/ingress",
             "tcx/egress",
+            "socket",
             "socket1",
             "cgroup_skb/egress",
             "sockops",

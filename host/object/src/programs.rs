@@ -51,6 +51,8 @@ pub enum Hook {
         /// What it goes over: `tcp`, `task_file`, ...
         target: String,
     },
+    /// `socket`, `socket1` and so on, `socket/NAME`: packets of a network namespace.
+    SocketFilter,
     /// Anything else.
     Other {
         /// Without the leading `?`.
@@ -86,9 +88,17 @@ impl Hook {
                     .map(|(path, symbol)| (path.to_owned(), symbol.to_owned())),
                 ret: kind.starts_with("uret"),
             },
+            "socket" => Self::SocketFilter,
+            // libbpf's old way of telling several apart.
+            _ if rest.is_empty() && is_numbered_socket(kind) => Self::SocketFilter,
             _ => other(),
         }
     }
+}
+
+fn is_numbered_socket(section: &str) -> bool {
+    let number = section.strip_prefix("socket").unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 pub(crate) fn read(elf: &Elf<'_>) -> Result<Vec<Program>, ObjectError> {
@@ -199,6 +209,15 @@ mod tests {
                 },
             ),
             ("iter", Hook::Other { section: s("iter") }),
+            ("socket", Hook::SocketFilter),
+            ("socket1", Hook::SocketFilter),
+            ("socket/packets", Hook::SocketFilter),
+            (
+                "sockops",
+                Hook::Other {
+                    section: s("sockops"),
+                },
+            ),
             (
                 "kprobe/do_exit",
                 Hook::Other {

@@ -452,6 +452,7 @@ fn hook(hook: &Hook) -> (&'static str, String) {
             (if *ret { "uretprobe" } else { "uprobe" }, target)
         }
         Hook::Iterator { target } => ("iter", target.clone()),
+        Hook::SocketFilter => ("socket", "the packets of each network namespace".to_owned()),
         Hook::Other { section } => ("other", section.clone()),
         _ => ("other", String::new()),
     }

@@ -36,9 +36,17 @@ pub struct NetworkNamespace {
     host: bool,
     /// A process in it was asked for.
     kept: bool,
-    /// When they were started, and their folders; the first started come first.
-    processes: Vec<(u64, PathBuf)>,
+    /// Those that were asked for come first, and of these the first started.
+    processes: Vec<Process>,
     mount: Option<PathBuf>,
+}
+
+/// A process in a namespace.
+#[derive(Clone, Debug)]
+struct Process {
+    /// It was not asked for, and when it was started.
+    order: (bool, u64),
+    folder: PathBuf,
 }
 
 /// A namespace that does not go away as long as this is there.
@@ -56,8 +64,8 @@ impl OpenNamespace {
         self.inode
     }
 
-    /// The cgroup (of the unified hierarchy) of the process that is in it for longest: a pod's sandbox, a container's
-    /// first process; of the host's namespace the root, whoever is in it too. None: nobody is in it.
+    /// The cgroup (of the unified hierarchy) of the process that is in it for longest, of those that were asked for: a pod's
+    /// sandbox, a container's first process; of the host's namespace the root, whoever is in it too. None: nobody is in it.
     #[must_use]
     pub fn cgroup(&self) -> Option<u64> {
         self.cgroup
@@ -120,10 +128,11 @@ impl NetworkNamespaces {
             let namespace = found
                 .entry(inode)
                 .or_insert_with(|| NetworkNamespace::new(inode, Some(inode) == host));
-            namespace.kept |= keep.is_some_and(|keep| self.cgroup(&folder).is_some_and(keep));
+            let kept = keep.is_some_and(|keep| self.cgroup(&folder).is_some_and(keep));
+            namespace.kept |= kept;
             // Whoever opens the host's can take any.
             let started = if namespace.host { 0 } else { started(&folder) };
-            namespace.add(started, folder);
+            namespace.add((!kept, started), folder);
         }
         if keep.is_none() {
             self.mounted(&mut found);
@@ -159,7 +168,7 @@ impl NetworkNamespaces {
     #[must_use]
     pub fn open(&self, namespace: &NetworkNamespace) -> Option<OpenNamespace> {
         let mut processes = namespace.processes.iter();
-        let by_process = processes.find_map(|(_, folder)| self.open_of(namespace, folder));
+        let by_process = processes.find_map(|p| self.open_of(namespace, &p.folder));
         by_process.or_else(|| {
             let fd = OwnedFd::from(File::open(namespace.mount.as_ref()?).ok()?);
             let open = OpenNamespace {
@@ -222,12 +231,18 @@ impl NetworkNamespace {
         self.inode
     }
 
-    fn add(&mut self, started: u64, folder: PathBuf) {
-        let place = self
-            .processes
-            .partition_point(|(other, _)| *other <= started);
+    /// When the process whose cgroup is [`OpenNamespace::cgroup`] was started, in ticks since boot, and its folder; none: nobody
+    /// is in it. Of the host's namespace any process.
+    #[must_use]
+    pub fn first(&self) -> Option<(u64, &Path)> {
+        let Process { order, folder } = self.processes.first()?;
+        Some((order.1, folder))
+    }
+
+    fn add(&mut self, order: (bool, u64), folder: PathBuf) {
+        let place = self.processes.partition_point(|p| p.order <= order);
         if place < CANDIDATES {
-            self.processes.insert(place, (started, folder));
+            self.processes.insert(place, Process { order, folder });
             self.processes.truncate(CANDIDATES);
         }
     }
@@ -327,9 +342,15 @@ mod tests {
     fn the_first_started_processes_are_kept() {
         let mut namespace = NetworkNamespace::new(1, false);
         for started in (1..20).rev() {
-            namespace.add(started, PathBuf::from(format!("/proc/{started}")));
+            namespace.add((true, started), PathBuf::from(format!("/proc/{started}")));
         }
-        let kept: Vec<u64> = namespace.processes.iter().map(|(at, _)| *at).collect();
-        assert_eq!(kept, [1, 2, 3, 4, 5, 6, 7, 8]);
+        let started = |namespace: &NetworkNamespace| -> Vec<u64> {
+            namespace.processes.iter().map(|p| p.order.1).collect()
+        };
+        assert_eq!(started(&namespace), [1, 2, 3, 4, 5, 6, 7, 8]);
+        // One that is asked for goes before all others.
+        namespace.add((false, 30), PathBuf::from("/proc/30"));
+        assert_eq!(started(&namespace), [30, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(namespace.first(), Some((30, Path::new("/proc/30"))));
     }
 }

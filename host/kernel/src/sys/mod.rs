@@ -4,4 +4,5 @@
 pub(crate) mod bpf;
 pub(crate) mod btf;
 pub(crate) mod os;
+pub(crate) mod packet;
 pub(crate) mod probe;

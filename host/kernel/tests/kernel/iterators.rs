@@ -76,13 +76,23 @@ fn what_one_thing_gives_must_fit_into_the_kernels_buffer() {
 }
 
 /// A network namespace with a process in it; gone when this is dropped.
-struct Apart(Child);
+pub struct Apart(Child);
 
 impl Apart {
-    fn start() -> Self {
+    pub fn start() -> Self {
+        Self::after("true")
+    }
+
+    /// One in which packets can be sent.
+    pub fn with_loopback() -> Self {
+        Self::after("ip link set lo up")
+    }
+
+    fn after(prepare: &str) -> Self {
         let _starting = STARTING.write();
         let mut command = Command::new("unshare");
-        command.args(["-n", "sh", "-c", "echo there; exec sleep 600"]);
+        let script = format!("{prepare}; echo there; exec sleep 600");
+        command.args(["-n", "sh", "-c", &script]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = [0; 6];
         use std::io::Read as _;
@@ -90,7 +100,7 @@ impl Apart {
         Self(child)
     }
 
-    fn inode(&self) -> u64 {
+    pub fn inode(&self) -> u64 {
         let path = format!("/proc/{}/ns/net", self.0.id());
         std::fs::metadata(path).unwrap().ino()
     }
@@ -113,11 +123,11 @@ impl Drop for Apart {
     }
 }
 
-fn machine() -> NetworkNamespaces {
+pub fn machine() -> NetworkNamespaces {
     NetworkNamespaces::new(Path::new("/"))
 }
 
-fn find(all: &[NetworkNamespace], inode: u64) -> Option<&NetworkNamespace> {
+pub fn find(all: &[NetworkNamespace], inode: u64) -> Option<&NetworkNamespace> {
     let mut found = all.iter().filter(|namespace| namespace.inode() == inode);
     let first = found.next();
     assert!(found.next().is_none(), "each is listed once");

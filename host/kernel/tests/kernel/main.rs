@@ -11,6 +11,7 @@
 
 mod cgroups;
 mod costs;
+mod filters;
 mod hooks;
 mod iterators;
 mod maps;
