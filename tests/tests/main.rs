@@ -48,6 +48,8 @@ mod shell;
 #[cfg(test)]
 mod snapshot_socket;
 #[cfg(test)]
+mod socket_filters;
+#[cfg(test)]
 mod specification;
 #[cfg(test)]
 mod stacks;

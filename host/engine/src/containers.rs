@@ -7,7 +7,7 @@ use crate::owners::LiveOwners;
 use crate::pipeline::Undecided;
 use crate::selection::{Keeper, Selection};
 use crate::watch::Watch;
-use ig_containers::{Options, Selected, Selectors, Sockets};
+use ig_containers::{Chooser, Options, Selected, Selectors, Sockets};
 use ig_kernel::cgroups::Settled;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -139,6 +139,11 @@ impl Containers {
             // What is not known yet is decided record by record, and so is what a root's mount namespace says.
             cgroup <= ROOT || !matches!(reader.selected(cgroup), Selected::No(_))
         }))
+    }
+
+    /// Wakes up who waits for cgroups that come and go.
+    pub fn news(&self) -> Chooser {
+        self.directory.chooser(Arc::clone(&self.selectors))
     }
 
     pub fn directory(&self) -> &Arc<Directory> {

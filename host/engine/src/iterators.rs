@@ -1,11 +1,12 @@
 //! Sources whose records iterators write. All of them are read from beginning to end, those over sockets in each network
 //! namespace: once, or again every interval. One reading is a pass, and what it gave is a frame.
 
+use crate::filters::tell;
 use crate::pipeline::{Now, Pipeline, TooManyTraps};
 use crate::plan::PlannedTable;
 use ig_bundle::manifest::ResolvedSource;
 use ig_kernel::network::{NetworkNamespace, NetworkNamespaces, OpenNamespace, Visitor};
-use ig_kernel::{BpfIterator, Loaded, Map, SpanLimits, Update, Walk};
+use ig_kernel::{BpfIterator, Loaded, Map, SpanLimits, Walk};
 use ig_records::span;
 use ig_table::frames::Mode;
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The map of `gadget/netns.h`: for each namespace, before it is read, the cgroup of whom it is.
-const NAMESPACES_MAP: &str = "gadget_netns_owners";
+pub(crate) const NAMESPACES_MAP: &str = "gadget_netns_owners";
 /// What the kernel gathers of an iterator before it hands it over, with pages of 4 KiB twice.
 const BUFFER: usize = 64 << 10;
 
@@ -343,27 +344,13 @@ impl Pass {
                     };
                     // One that is gone by now has nothing that could be shown.
                     if let Some(namespace) = place.namespaces.open(&namespace) {
-                        place.tell(&namespace)?;
+                        tell(place.owners.as_ref(), &namespace).map_err(IterateError::Failure)?;
                         *open = Some((namespace, all.iter().copied().collect()));
                     }
                 }
             }
         }
         Ok(None)
-    }
-}
-
-impl Place {
-    /// Tells the programs whose a namespace is.
-    fn tell(&self, namespace: &OpenNamespace) -> Result<(), IterateError> {
-        let (Some(map), Ok(inode)) = (&self.owners, u32::try_from(namespace.inode())) else {
-            return Ok(());
-        };
-        let cgroup = namespace.cgroup().unwrap_or(0).to_ne_bytes();
-        match map.update(&inode.to_ne_bytes(), &cgroup, Update::Any) {
-            Ok(_) => Ok(()),
-            Err(e) => Err(IterateError::Failure(format!("{NAMESPACES_MAP}: {e}"))),
-        }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod containers;
 mod contents;
 pub mod doctor;
 mod early;
+mod filters;
 mod guest;
 mod hold;
 mod identity;

@@ -10,7 +10,7 @@ use ig_bundle::manifest::{
     Access, ColumnSource, INTERVAL, Manifest, ParamTarget, Resolved, ResolvedSource, ResolvedTable,
 };
 use ig_kernel::{FOLLOW_FORK_PROGRAM, FOLLOWED_MAP};
-use ig_object::Object;
+use ig_object::{Hook, Object};
 use ig_records::decode::{Decoder, FieldSpec};
 use ig_table::filter::Filter;
 use ig_table::frames::{Mode, SortError, SortKey, sort_keys};
@@ -574,6 +574,15 @@ fn values(
     (0..manifest.params.len()).map(value).collect()
 }
 
+/// All of its programs are socket filters, which run in whatever task they interrupt.
+fn sees_packets_alone(object: &Object<'_>) -> bool {
+    let programs = object.programs().iter();
+    let mut own = programs
+        .filter(|p| p.name != FOLLOW_FORK_PROGRAM)
+        .peekable();
+    own.peek().is_some() && own.all(|p| p.hook == Hook::SocketFilter)
+}
+
 /// The variables of `gadget/filter.h`.
 fn filters(
     object: &Object<'_>,
@@ -588,7 +597,14 @@ fn filters(
         uid,
         gid,
     } = target;
+    let packets_alone = sees_packets_alone(object);
     let mut set = |flag: &str, name: &str, value: Vec<u8>| {
+        if packets_alone {
+            return Err(RunError::Usage(format!(
+                "{flag}: this gadget sees packets, and a packet does not say which process it is of; select containers (`-c NAME`) \
+                 instead"
+            )));
+        }
         if object.variable(name).is_none() {
             return Err(RunError::Usage(format!(
                 "{flag}: this gadget can't be narrowed, its eBPF side does not include <gadget/filter.h>"

@@ -14,6 +14,7 @@ mod kills;
 mod listing;
 mod many;
 mod marked;
+mod packets;
 mod podman;
 mod pods;
 mod recorded;

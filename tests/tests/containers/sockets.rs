@@ -12,7 +12,7 @@ fn serves(port: &str) -> [&str; 5] {
 }
 
 /// A process that has a network namespace, by a word of its cgroup's path and one of its command line.
-fn process(cgroup: &str, argument: &str) -> u32 {
+pub fn process(cgroup: &str, argument: &str) -> u32 {
     until("a container's process", || {
         std::fs::read_dir("/proc").ok()?.find_map(|entry| {
             let folder = entry.ok()?.path();

@@ -6,6 +6,7 @@ use super::now;
 use super::once::{self, Once};
 use crate::assembly::{self, GuestParts, PipelineParts, identities};
 use crate::containers::Containers;
+use crate::filters::Filters;
 use crate::guest::Say;
 use crate::iterators::{self, Iterators};
 use crate::ledger::{LeftOut, ProgramRuns, RATE, RecordLedger, Summary};
@@ -72,6 +73,7 @@ pub(super) struct Ready<'a> {
     say: Say,
     sources: Vec<ResolvedSource>,
     loaded: Loaded,
+    filters: Option<Filters>,
     live: Live,
 }
 
@@ -317,6 +319,7 @@ impl<'a> Planned<'a> {
             say,
             sources,
             loaded,
+            filters: None,
             live: Live {
                 waiter,
                 rings,
@@ -385,6 +388,8 @@ impl<'a> Ready<'a> {
                 left.program, left.hook, left.reason
             ));
         }
+        let filters = Filters::open(&self.loaded, containers, &self.say);
+        self.filters = filters.map_err(RunError::Kernel)?;
         let iterators = &mut self.live.iterators;
         if iterators.is_empty() {
             return Ok(());
@@ -407,12 +412,15 @@ impl<'a> Ready<'a> {
             say,
             sources,
             mut loaded,
+            filters,
             mut live,
         } = self;
         live.deadline = timeout.and_then(|t| start.checked_add(t));
         let served = live.serve();
         loaded.detach();
         let drained = served.drain(&loaded);
+        // They see nothing any more, and closing them takes a moment.
+        drop(filters);
         let over = Over {
             name,
             bundle,
