@@ -76,6 +76,15 @@ fn connect(pid: u32, port: u16) {
     assert!(status.expect("nsenter starts").success());
 }
 
+/// The sockets of these namespaces, when the kernel has brought a connection to its end.
+fn once_over(flags: &[&str], namespaces: &[u64]) -> Vec<Value> {
+    until("a connection that is over", || {
+        let rows = sockets_of(flags, namespaces);
+        let over = rows.iter().any(|row| row["state"] == "TIME_WAIT");
+        over.then_some(rows)
+    })
+}
+
 fn sockets_of(flags: &[&str], namespaces: &[u64]) -> Vec<Value> {
     let filter: Vec<String> = namespaces.iter().map(|n| format!("netns == {n}")).collect();
     let fields = "netns,comm,pid,state,src,scope,runtime,container,container_id,namespace,pod";
@@ -120,7 +129,7 @@ fn sockets_have_the_container_of_their_process_or_of_their_namespace() {
     until("the visitor", || listens(pids[1], 9090));
 
     let flags = ["-r", "docker", "--docker-socketpath", &socket];
-    let rows = sockets_of(&flags, &namespaces);
+    let rows = once_over(&flags, &namespaces);
     for ((name, id), (pid, namespace)) in names.iter().zip(&ids).zip(pids.iter().zip(namespaces)) {
         let row = on_port(&rows, namespace, 8080, "LISTEN");
         assert_eq!(
@@ -185,7 +194,7 @@ fn containers_of_a_pod_share_a_namespace_and_what_nobody_has_is_the_pod_s() {
     until("the other server", || listens(pids[1], 8081));
     let socket = containerd.socket().display().to_string();
     let flags = ["-r", "containerd", "--containerd-socketpath", &socket];
-    let rows = sockets_of(&flags, &namespaces[..1]);
+    let rows = once_over(&flags, &namespaces[..1]);
     for (name, port, pid) in [("web", 8080, pids[0]), ("side", 8081, pids[1])] {
         let row = on_port(&rows, namespaces[0], port, "LISTEN");
         assert_eq!(row["pid"], pid);
