@@ -1,11 +1,12 @@
 //! What a network namespace more costs who lists the sockets of all of them: iterators opened in each, with ten namespaces
-//! and with a hundred, against the kernel's tables in `/proc/PID/net`, and against `ss` run in each.
+//! and with a hundred, against the kernel's tables in `/proc/PID/net`, and against `ss` run in each. And what it
+//! costs to open a socket filter in each.
 
 use crate::figures::{Figure, median};
 use crate::process::Setup;
 use anyhow::{Context as _, Result, bail, ensure};
 use ig_kernel::network::{NetworkNamespace, NetworkNamespaces, Visitor};
-use ig_kernel::{BpfIterator, LoadOptions, Loaded, Loader};
+use ig_kernel::{BpfIterator, LoadOptions, Loaded, Loader, OpenFilter, SocketFilter};
 use ig_object::Object;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -53,12 +54,17 @@ struct Lister {
     visitor: Visitor,
 }
 
+fn attached(object: &Path) -> Result<Loaded> {
+    let bytes = std::fs::read(object)?;
+    let parsed = Object::parse(&bytes)?;
+    let mut loaded = Loader::new(&bytes, &parsed, LoadOptions::default()).load()?;
+    loaded.attach()?;
+    Ok(loaded)
+}
+
 impl Lister {
     fn new(object: &Path) -> Result<Self> {
-        let bytes = std::fs::read(object)?;
-        let parsed = Object::parse(&bytes)?;
-        let mut loaded = Loader::new(&bytes, &parsed, LoadOptions::default()).load()?;
-        loaded.attach()?;
+        let loaded = attached(object)?;
         let mut iterators = Vec::new();
         for program in ["tcp_sockets", "udp_sockets"] {
             iterators.push(loaded.iterator(program)?.context(program)?);
@@ -77,6 +83,25 @@ impl Lister {
         let mut all = self.machine.list(None)?;
         all.retain(|namespace| made.contains(&namespace.inode()));
         Ok(all)
+    }
+
+    /// Microseconds in which a socket filter is open in one namespace more, finding the namespaces included.
+    fn open(&self, filter: &SocketFilter, of: &[Apart]) -> Result<f64> {
+        let mut sockets: Vec<OpenFilter> = Vec::with_capacity(of.len());
+        let before = Instant::now();
+        for namespace in self.namespaces(of)? {
+            let open = self.machine.open(&namespace).context("it is there")?;
+            sockets.push(filter.open_in(&open, &self.visitor)?);
+        }
+        let time = per(before, of.len());
+        ensure!(sockets.len() == of.len(), "all are open");
+        // The kernel waits for all CPUs with each, and for all of them at once.
+        std::thread::scope(|scope| {
+            for socket in sockets {
+                scope.spawn(move || drop(socket));
+            }
+        });
+        Ok(time)
     }
 
     /// Microseconds of one namespace, what is done once for all of them included.
@@ -162,6 +187,11 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
         let of = all.iter_mut().find(|a| a.inode == namespace.inode());
         of.context("it was made here")?._listeners = listeners;
     }
+    let source = "tests/gadgets/packets/program.bpf.c";
+    let packets = attached(&setup.object(source, "packets.bpf.o", &[])?)?;
+    let filters = packets.socket_filters()?;
+    let filter = filters.first().context("a socket filter")?;
+    let (mut open_few, mut open_many) = (vec![], vec![]);
     let few = all.get(..FEW).context("enough of them")?;
     let (mut with_few, mut with_many, mut read, mut run) = (vec![], vec![], vec![], vec![]);
     for _ in 0..setup.rounds() {
@@ -169,6 +199,8 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
         with_many.push(lister.time(&all)?);
         read.push(tables(&all)?);
         run.push(ss(few)?);
+        open_few.push(lister.open(filter, few)?);
+        open_many.push(lister.open(filter, &all)?);
     }
     let many = median(&with_many);
     Ok(vec![
@@ -195,6 +227,14 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
             "nsenter and ss -tuan",
             median(&run),
             0.5,
+        ),
+        Figure::ratio(
+            "namespaces.filters",
+            "us",
+            median(&open_many),
+            "a filter opened in a namespace of 10, in place of 100",
+            median(&open_few),
+            1.1,
         ),
     ])
 }
