@@ -124,6 +124,9 @@ fn allow(mut group: &File, allowed: &AtomicU32) -> Result<()> {
     }
 }
 
+/// Before each start.
+const SETTLED: Duration = Duration::from_millis(60);
+
 /// `ig`, asked for containers by their names; ended when it is dropped.
 struct Filtering(Child);
 
@@ -163,6 +166,8 @@ impl Drop for Filtering {
 
 /// From the call of a runtime to the first byte that the container's program writes, in milliseconds.
 fn start(mut call: Command) -> Result<f64> {
+    // The end of what was there before, a container or `ig`, goes on in the kernel for a moment.
+    std::thread::sleep(SETTLED);
     let begin = Instant::now();
     let mut child = call
         .stdin(Stdio::null())
