@@ -190,7 +190,7 @@ fn apart(gadgets: Vec<GadgetOptions>) -> Result<(Vec<Bundle>, Vec<Asked>), RunEr
         let name = name.unwrap_or_else(|| bundle.manifest.name.clone());
         if several && !names.insert(name.clone()) {
             return Err(RunError::Usage(format!(
-                "{name} is there twice, and nobody could tell whose rows are whose; run one `ig` for each"
+                "{name} is there twice, and nobody could tell whose rows are whose; run one `ig` for each, or give them two names in a file of gadgets"
             )));
         }
         bundles.push(bundle);

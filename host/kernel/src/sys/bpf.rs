@@ -220,7 +220,6 @@ pub(crate) fn map_create(
     owned(unsafe { bpf(MAP_CREATE, &mut attr)? })
 }
 
-/// Gives a map a name in a bpffs.
 /// `BPF_PROG_LOAD`, up to the program's name.
 #[repr(C)]
 struct ProgramAttr {
@@ -258,6 +257,7 @@ pub(crate) fn load_socket_filter(name: &CStr, code: &[u64]) -> io::Result<OwnedF
     owned(unsafe { bpf(PROG_LOAD, &mut attr)? })
 }
 
+/// Gives a map a name in a bpffs.
 pub(crate) fn pin(map: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
     let mut attr = PinAttr {
         path: path.as_ptr() as u64,
