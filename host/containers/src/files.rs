@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -147,27 +148,47 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(crate) struct Patience {
     thread: Option<mpsc::Sender<Job>>,
     limit: Duration,
-    /// Threads that hang.
-    left_behind: usize,
+    /// Threads that were left behind and have not come back.
+    left_behind: Arc<AtomicUsize>,
 }
 
-/// Beyond this many threads that hang nothing is read any more.
+/// Beyond this many threads that hang nothing is read until one comes back.
 const MOST_LEFT_BEHIND: usize = 8;
+
+/// What became of a job.
+#[derive(Debug)]
+pub(crate) enum Ran<T> {
+    Done(T),
+    /// It takes too long; the answer comes here if it comes.
+    Late(mpsc::Receiver<T>),
+    /// Too many hang already.
+    Not,
+}
+
+impl<T> Ran<T> {
+    /// What the job gave in time.
+    pub(crate) fn done(self) -> Option<T> {
+        match self {
+            Self::Done(answer) => Some(answer),
+            Self::Late(_) | Self::Not => None,
+        }
+    }
+}
 
 impl Patience {
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
             thread: None,
             limit,
-            left_behind: 0,
+            left_behind: Arc::default(),
         }
     }
 
-    /// What the job gives; none if it took longer than the limit, or too many hang already.
+    /// Runs the job, and waits for it as long as the limit.
     pub(crate) fn run<T: Send + 'static>(
         &mut self,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> Ran<T> {
         let limit = self.limit;
         self.run_for(limit, job)
     }
@@ -177,31 +198,58 @@ impl Patience {
         &mut self,
         limit: Duration,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> Ran<T> {
         if self.thread.is_none() {
             self.thread = self.start();
         }
         let (tell, answer) = mpsc::sync_channel(1);
         let job: Job = Box::new(move || {
-            // Nobody listens any more if it took too long.
+            // Perhaps nobody listens any more.
             let _ = tell.send(job());
         });
-        self.thread.as_ref()?.send(job).ok()?;
-        let answer = answer.recv_timeout(limit).ok();
-        if answer.is_none() {
-            self.thread = None;
-            self.left_behind += 1;
+        let Some(thread) = &self.thread else {
+            return Ran::Not;
+        };
+        if thread.send(job).is_err() {
+            return Ran::Not;
         }
-        answer
+        match answer.recv_timeout(limit) {
+            Ok(answer) => Ran::Done(answer),
+            Err(_) => {
+                // It ends with its job, as nobody gives it another.
+                self.thread = None;
+                self.left_behind.fetch_add(1, Ordering::AcqRel);
+                Ran::Late(answer)
+            }
+        }
+    }
+
+    /// One whose jobs take too long, until what is given with it is dropped.
+    #[cfg(test)]
+    pub(crate) fn held_up() -> (Self, mpsc::Sender<()>) {
+        let mut patience = Self::new(Duration::from_millis(1));
+        let (end, wait) = mpsc::channel::<()>();
+        patience.thread = patience.start();
+        let job: Job = Box::new(move || {
+            let _ = wait.recv();
+        });
+        let thread = patience.thread.as_ref();
+        assert!(thread.is_some_and(|thread| thread.send(job).is_ok()));
+        (patience, end)
     }
 
     fn start(&self) -> Option<mpsc::Sender<Job>> {
-        if self.left_behind >= MOST_LEFT_BEHIND {
+        if self.left_behind.load(Ordering::Acquire) >= MOST_LEFT_BEHIND {
             return None;
         }
         let (sender, jobs) = mpsc::channel::<Job>();
+        let left_behind = Arc::clone(&self.left_behind);
         let thread = std::thread::Builder::new().name("ig-files".to_owned());
-        let thread = thread.spawn(move || jobs.into_iter().for_each(|job| job()));
+        let thread = thread.spawn(move || {
+            jobs.into_iter().for_each(|job| job());
+            // One whose patience has ended in order counts for nobody any more.
+            left_behind.fetch_sub(1, Ordering::AcqRel);
+        });
         thread.is_ok().then_some(sender)
     }
 }
@@ -265,16 +313,28 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_is_left_behind_and_too_much_of_it_ends_reading() {
+    fn what_hangs_is_left_behind_and_too_much_of_it_ends_reading_until_some_comes_back() {
         let mut patience = Patience::new(Duration::from_secs(60));
-        assert_eq!(patience.run(|| 5), Some(5));
+        assert_eq!(patience.run(|| 5).done(), Some(5));
         let mut hung = Vec::new();
         for _ in 0..MOST_LEFT_BEHIND {
             let (end, wait) = mpsc::channel::<()>();
-            hung.push(end);
-            let answer = patience.run_for(Duration::from_millis(1), move || wait.recv().is_ok());
-            assert_eq!(answer, None);
+            let ran = patience.run_for(Duration::from_millis(1), move || wait.recv().is_err());
+            let Ran::Late(answer) = ran else {
+                panic!("{ran:?}");
+            };
+            hung.push((end, answer));
         }
-        assert_eq!(patience.run(|| 6), None);
+        assert!(matches!(patience.run(|| 6), Ran::Not));
+        let (end, answer) = hung.pop().unwrap();
+        assert!(answer.try_recv().is_err(), "not yet");
+        drop(end);
+        assert_eq!(answer.recv(), Ok(true), "what comes late is there");
+        // Its thread is on its way.
+        while patience.left_behind.load(Ordering::Acquire) == MOST_LEFT_BEHIND {
+            std::thread::yield_now();
+        }
+        assert_eq!(patience.run(|| 7).done(), Some(7));
+        assert_eq!(patience.run(|| 8).done(), Some(8));
     }
 }

@@ -8,7 +8,7 @@ use crate::cgroup_path::{self, is_below};
 use crate::command_line;
 use crate::directory::{Decision, Directory, Entered, Handle};
 use crate::disk::{self, Claim, Confirmed, Places, Unconfirmed};
-use crate::files::{self, Patience, Root};
+use crate::files::{self, Patience, Ran, Root};
 use crate::hierarchy::Hierarchy;
 use crate::options::Options;
 use crate::owner::{Awaited, Facts, Owner, Runtime};
@@ -18,7 +18,7 @@ use crate::service::{Event, Maker};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// The longest that the files of one container may take.
@@ -50,6 +50,16 @@ pub(crate) struct Identity {
     unsure: HashMap<u64, u8>,
     /// Known cgroups that a scan did not find, and when that was.
     missing: HashMap<u64, u64>,
+    /// What took too long, bounded by how many may hang.
+    late: Vec<Late>,
+}
+
+/// Files of a container that are still being read.
+#[derive(Debug)]
+struct Late {
+    /// The cgroup that they have to name.
+    path: String,
+    answer: mpsc::Receiver<Result<Confirmed, Unconfirmed>>,
 }
 
 /// The cgroup that is judged.
@@ -80,6 +90,7 @@ impl Identity {
             without_namespace: HashMap::new(),
             unsure: HashMap::new(),
             missing: HashMap::new(),
+            late: Vec::new(),
         })
     }
 
@@ -266,19 +277,73 @@ impl Identity {
     ) -> Result<Confirmed, Unconfirmed> {
         let roots: Vec<PathBuf> = pids.iter().map(|pid| self.processes.root(*pid)).collect();
         let (root, places) = (self.root.clone(), self.places.clone());
-        let (claim, path) = (claim.clone(), path.to_owned());
+        let (claim, own) = (claim.clone(), path.to_owned());
         let look = move || {
-            let mut result = disk::confirm(&root, &places, &claim, &path);
+            let mut result = disk::confirm(&root, &places, &claim, &own);
             for root in roots.iter().filter_map(|path| Root::open(path).ok()) {
                 if result.is_ok() {
                     break;
                 }
-                result = disk::confirm(&root, &places, &claim, &path).or(result);
+                result = disk::confirm(&root, &places, &claim, &own).or(result);
             }
             result
         };
-        let confirmed = self.patience.run(look);
-        confirmed.unwrap_or(Err(Unconfirmed::NotThere))
+        match self.patience.run(look) {
+            Ran::Done(confirmed) => confirmed,
+            Ran::Late(answer) => {
+                self.late.push(Late {
+                    path: path.to_owned(),
+                    answer,
+                });
+                Err(Unconfirmed::NotThere)
+            }
+            Ran::Not => Err(Unconfirmed::NotThere),
+        }
+    }
+
+    /// Takes in what files said that took too long when they were asked.
+    pub(crate) fn catch_up(&mut self) {
+        let mut come = Vec::new();
+        self.late.retain(|late| match late.answer.try_recv() {
+            Ok(Ok(confirmed)) => {
+                come.push((late.path.clone(), confirmed));
+                false
+            }
+            Err(mpsc::TryRecvError::Empty) => true,
+            Ok(Err(_)) | Err(mpsc::TryRecvError::Disconnected) => false,
+        });
+        for (path, confirmed) in come {
+            self.confirmed_late(&path, confirmed);
+        }
+    }
+
+    fn confirmed_late(&mut self, path: &str, confirmed: Confirmed) {
+        let its = |owner: &Owner| owner.is_container() && owner.cgroup == path;
+        if let Some(handle) = self.directory.named(&confirmed.facts)
+            && self
+                .directory
+                .owner(handle)
+                .is_some_and(|owner| its(&owner))
+        {
+            self.directory.learn_of(handle, confirmed.facts);
+            return;
+        }
+        // It was taken for no container's; or it has gone.
+        let Some(cgroup) = self.hierarchy.id(path) else {
+            return;
+        };
+        let known = self.directory.owner_of(cgroup).map(|(_, owner)| owner);
+        let judged = Judged {
+            path,
+            maker: self.hierarchy.user(cgroup_path::above(path)),
+            above: None,
+        };
+        if known.is_some_and(|owner| !owner.is_container()) && self.inside(&judged, None).is_none()
+        {
+            self.unsure.remove(&cgroup);
+            let decision = self.take(&judged, confirmed);
+            self.directory.decide(cgroup, path, decision);
+        }
     }
 
     /// The decision for a container; its runtime is asked for the rest.

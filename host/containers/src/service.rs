@@ -325,6 +325,7 @@ fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watc
         if Instant::now() >= tick {
             tick = Instant::now() + TICK;
             identity.sweep();
+            identity.catch_up();
             let watched = watched && !flags.unwatched.load(Ordering::Acquire);
             untold |= !watched;
             if !watched || identity.is_unsure() {

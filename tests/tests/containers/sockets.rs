@@ -5,6 +5,7 @@ use ig_tests::{Ig, bundle};
 use serde_json::Value;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A server in the image.
 fn serves(port: &str) -> [&str; 5] {
@@ -78,11 +79,14 @@ fn connect(pid: u32, port: u16) {
 
 /// The sockets of these namespaces, when the kernel has brought a connection to its end.
 fn once_over(flags: &[&str], namespaces: &[u64]) -> Vec<Value> {
-    until("a connection that is over", || {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
         let rows = sockets_of(flags, namespaces);
-        let over = rows.iter().any(|row| row["state"] == "TIME_WAIT");
-        over.then_some(rows)
-    })
+        if rows.iter().any(|row| row["state"] == "TIME_WAIT") {
+            return rows;
+        }
+        assert!(Instant::now() < end, "no connection is over: {rows:#?}");
+    }
 }
 
 fn sockets_of(flags: &[&str], namespaces: &[u64]) -> Vec<Value> {
@@ -119,7 +123,6 @@ fn sockets_have_the_container_of_their_process_or_of_their_namespace() {
     });
     let pids = ids.each_ref().map(|id| process(id, "httpd"));
     let namespaces = pids.map(namespace);
-    connect(pids[0], 8080);
     // Who is in there and is no container's is the host's.
     let busybox = serves("9090");
     let visitor = Visitor::start(
@@ -129,6 +132,7 @@ fn sockets_have_the_container_of_their_process_or_of_their_namespace() {
     until("the visitor", || listens(pids[1], 9090));
 
     let flags = ["-r", "docker", "--docker-socketpath", &socket];
+    connect(pids[0], 8080);
     let rows = once_over(&flags, &namespaces);
     for ((name, id), (pid, namespace)) in names.iter().zip(&ids).zip(pids.iter().zip(namespaces)) {
         let row = on_port(&rows, namespace, 8080, "LISTEN");
@@ -190,10 +194,10 @@ fn containers_of_a_pod_share_a_namespace_and_what_nobody_has_is_the_pod_s() {
     let pids = [&web, &side].map(|id| process(id, "httpd"));
     let namespaces = pids.map(namespace);
     assert_eq!(namespaces[0], namespaces[1]);
-    connect(pids[0], 8080);
     until("the other server", || listens(pids[1], 8081));
     let socket = containerd.socket().display().to_string();
     let flags = ["-r", "containerd", "--containerd-socketpath", &socket];
+    connect(pids[0], 8080);
     let rows = once_over(&flags, &namespaces[..1]);
     for (name, port, pid) in [("web", 8080, pids[0]), ("side", 8081, pids[1])] {
         let row = on_port(&rows, namespaces[0], port, "LISTEN");

@@ -1,13 +1,16 @@
 //! Records whose owner is not found out in time.
 
 use super::marked::{Marked, PROGRAM, RUNTIME, cgroup, expect, run_in};
+use ig_tests::Ig;
 use ig_tests::runtimes::{Place, until};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-/// Mounts a file system that never answers, as nobody reads what the kernel asks of it; it lives as long as what is run.
+/// Mounts a file system that never answers, as nobody reads what the kernel asks of it, where what is run alone sees it: other
+/// runs are not held up. It lives as long as that.
 const HANGS: &str = "exec 3<>/dev/fuse && \
     mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hangs \"$0\" && \
-    exec -a runc perl \"$@\"";
+    exec \"$@\"";
 
 /// What the runtime does: the last cgroup's first program runs at once, and the bundle stays until this ends.
 const SCRIPT: &str = "\
@@ -28,16 +31,23 @@ fn a_record_whose_owner_is_not_found_out_in_time_says_so() {
     std::fs::create_dir(&bundle).expect("a folder");
     std::fs::write(place.at("create"), format!("{RUNTIME}{SCRIPT}")).expect("a script");
     cgroup(&place, "above");
-    let mut traced = Marked::start(&place);
+    let ig = Ig::of("unshare")
+        .args(&["-m", "bash", "-c", HANGS])
+        .arg(&bundle)
+        .arg(ig_tests::ig())
+        .arg("run")
+        .arg(ig_tests::bundle("trace_exec"));
+    let words = Marked::words(&place);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut traced = Marked::of(ig.args(&words), &place);
 
     let id = place.name();
     let folders: Vec<String> = (0..6)
         .map(|n| if n < 5 { n.to_string() } else { id.to_owned() })
         .map(|name| cgroup(&place, "above").1.join(name).display().to_string())
         .collect();
-    let mut runtime = Command::new("unshare")
-        .args(["-m", "bash", "-c", HANGS])
-        .arg(&bundle)
+    let mut runtime = Command::new("perl")
+        .arg0("runc")
         .args(["create", "--bundle"])
         .arg(&bundle)
         .arg(id)

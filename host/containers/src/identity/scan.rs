@@ -207,7 +207,11 @@ impl Identity {
             }
             all
         };
-        let all = self.patience.run_for(PATIENCE, read).unwrap_or_default();
+        let all = self
+            .patience
+            .run_for(PATIENCE, read)
+            .done()
+            .unwrap_or_default();
         let mut states = HashMap::new();
         for (namespace, state) in all {
             let runtime = match &namespace {

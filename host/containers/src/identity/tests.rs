@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::directory::Found;
+use crate::files::Patience;
 use crate::owner::Kind;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
@@ -467,6 +468,48 @@ fn a_forged_path_or_command_line_takes_no_other_identity() {
             .count(),
         1
     );
+}
+
+#[test]
+fn what_the_files_say_too_late_is_learned_then() {
+    let mut machine = Machine::new();
+    let (patience, held_up) = Patience::held_up();
+    machine.identity.patience = patience;
+    machine.file(
+        "/bundles/web/config.json",
+        r#"{"linux":{"cgroupsPath":"/web"},"annotations":{"app":"shop"}}"#,
+    );
+    let line = "runc create --bundle /bundles/web web";
+    let web = machine.made("/web", maker(50, 51, line));
+    machine.identity.catch_up();
+    assert_eq!(machine.who(web), (Kind::Container, "web".to_owned()));
+    assert!(machine.owner(web).facts.labels.is_empty());
+    drop(held_up);
+    while machine.owner(web).facts.labels.is_empty() {
+        machine.identity.catch_up();
+        std::thread::yield_now();
+    }
+    assert_eq!(machine.owner(web).facts.labels["app"], "shop");
+    assert!(machine.identity.late.is_empty());
+}
+
+#[test]
+fn a_container_that_was_found_too_late_is_one_then() {
+    let mut machine = Machine::new();
+    let (patience, held_up) = Patience::held_up();
+    machine.identity.patience = patience;
+    machine.file(
+        &format!("{TASKS}/moby/{A}/config.json"),
+        &bundle(&format!("/docker/{A}")),
+    );
+    let web = machine.made(&format!("/docker/{A}"), maker(50, 51, "systemd"));
+    assert_eq!(machine.who(web).0, Kind::Host);
+    drop(held_up);
+    while machine.who(web).0 == Kind::Host {
+        machine.identity.catch_up();
+        std::thread::yield_now();
+    }
+    assert_eq!(machine.who(web), (Kind::Container, A.to_owned()));
 }
 
 #[test]
