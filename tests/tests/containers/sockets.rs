@@ -65,14 +65,19 @@ fn listens(pid: u32, port: u16) -> Option<()> {
         .then_some(())
 }
 
+/// The client of a connection that says first that it is over: then the kernel keeps that end for a minute, whatever the
+/// server does, which may close before it has read all.
+const CLIENT: &str = "\
+    socket(S, PF_INET, SOCK_STREAM, 0) && connect(S, pack_sockaddr_in(shift, INADDR_LOOPBACK)) or die $!;\n\
+    syswrite S, \"GET / HTTP/1.0\\r\\n\\r\\n\" or die $!;\n\
+    shutdown S, 1; 1 while sysread S, $_, 4096;\n";
+
 /// A connection to the port that is over, and waits in the kernel for nobody.
 fn connect(pid: u32, port: u16) {
     until("a server", || listens(pid, port));
-    let script = format!(
-        "exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3 >/dev/null"
-    );
     let status = Command::new("nsenter")
-        .args(["-n", "-t", &pid.to_string(), "bash", "-c", &script])
+        .args(["-n", "-t", &pid.to_string()])
+        .args(["perl", "-MSocket", "-e", CLIENT, &port.to_string()])
         .status();
     assert!(status.expect("nsenter starts").success());
 }
