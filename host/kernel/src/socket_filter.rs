@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::network::{OpenNamespace, Visitor};
+use crate::sys::program::{self, Instruction, Type, instruction};
 use crate::sys::{bpf, os, packet};
 
 /// Where `cb[0]` is in `struct __sk_buff` of include/uapi/linux/bpf.h, in bytes.
@@ -99,34 +100,22 @@ impl SocketFilter {
     fn open(&self, namespace: &OpenNamespace, visitor: &Visitor) -> io::Result<OwnedFd> {
         let number = u32::try_from(namespace.inode()).map_err(io::Error::other)?;
         let code = entrance(number, self.slot.as_fd());
-        let entrance = bpf::load_socket_filter(c"ig_netns", &code)?;
+        let entrance = program::load(Type::SOCKET_FILTER, 0, c"ig_netns", &code)?;
         visitor.inside(namespace, move || packet::filter_all(entrance.as_fd()))
     }
 }
 
 /// What runs first in a namespace: `cb[0] = number`, then on to the filter in the slot; without one no packet passes.
-fn entrance(number: u32, slot: BorrowedFd<'_>) -> [u64; 8] {
-    let slot = slot.as_raw_fd().cast_unsigned();
+fn entrance(number: u32, slot: BorrowedFd<'_>) -> [Instruction; 8] {
+    let [address, rest] = program::map_address(2, slot);
     [
         instruction(0xb4, 2, 0, 0, number),        // w2 = number
         instruction(0x63, 1, 2, i16::from(CB), 0), // *(u32 *)(r1 + CB) = w2
-        instruction(0x18, 2, 1, 0, slot),          // r2 = the map of the slot (BPF_PSEUDO_MAP_FD)
-        0,                                         // the other half of it
-        instruction(0xb4, 3, 0, 0, 0),             // w3 = 0
-        instruction(0x85, 0, 0, 0, 12),            // bpf_tail_call
-        instruction(0xb4, 0, 0, 0, 0),             // w0 = 0
-        instruction(0x95, 0, 0, 0, 0),             // exit
+        address,                                   // r2 = the map of the slot
+        rest,
+        instruction(0xb4, 3, 0, 0, 0),  // w3 = 0
+        instruction(0x85, 0, 0, 0, 12), // bpf_tail_call
+        instruction(0xb4, 0, 0, 0, 0),  // w0 = 0
+        instruction(0x95, 0, 0, 0, 0),  // exit
     ]
-}
-
-/// `struct bpf_insn`: two registers of 4 bits each share a byte, in the order of the machine's bytes.
-fn instruction(code: u8, destination: u8, source: u8, offset: i16, value: u32) -> u64 {
-    let registers = if cfg!(target_endian = "little") {
-        source << 4 | destination
-    } else {
-        destination << 4 | source
-    };
-    let [o0, o1] = offset.to_ne_bytes();
-    let [v0, v1, v2, v3] = value.to_ne_bytes();
-    u64::from_ne_bytes([code, registers, o0, o1, v0, v1, v2, v3])
 }

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use ig_object::Object;
 
 use crate::sys::bpf::{self, MapFd, kind};
-use crate::sys::{os, probe};
+use crate::sys::{os, program};
 
 /// The map of the headers (`gadget/cgroup.h`).
 pub const FILTER_MAP: &str = "gadget_cgroups";
@@ -185,7 +185,7 @@ impl CgroupFilter {
             .map_err(system("make"))
         };
         let mut fd = make(entries, bpf::F_NO_PREALLOC)?;
-        if !probe::programs_may_allocate(fd.as_fd()) {
+        if !program::programs_may_allocate(fd.as_fd()) {
             fd = make(entries.min(ENTRIES_PREALLOCATED), 0)?;
         }
         let map = MapFd::new(fd, 1).map_err(system("ask for the sizes of"))?;

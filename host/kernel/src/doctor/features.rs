@@ -10,7 +10,7 @@ use ig_object::btf::{Btf, Kind};
 
 use super::{Check, State};
 use crate::sys::os;
-use crate::sys::probe::{self, Type};
+use crate::sys::program::{self, Type};
 use crate::tracefs::Tracefs;
 
 /// Of the kernel alone (include/linux/errno.h).
@@ -143,8 +143,8 @@ pub(super) fn all(may_try: bool, types: Option<&[u8]>) -> Vec<Check> {
         &|| {
             // Made to be attached to (net/bpf/test_run.c): nobody calls it.
             let id = target("bpf_fentry_test1", Kind::Func)?;
-            let program = probe::load(Type::FENTRY, id).map_err(|e| words(&e))?;
-            probe::attach(program.as_fd())
+            let loaded = program::load_nothing(Type::FENTRY, id).map_err(|e| words(&e))?;
+            program::attach(loaded.as_fd())
                 .map(drop)
                 .map_err(|e| words(&e))
         },
@@ -179,7 +179,9 @@ fn map(kind: MapType) -> Result<(), String> {
 }
 
 fn program(of: Type, target: u32) -> Result<(), String> {
-    probe::load(of, target).map(drop).map_err(|e| words(&e))
+    program::load_nothing(of, target)
+        .map(drop)
+        .map_err(|e| words(&e))
 }
 
 /// A program is taken, and there is an event for it to hang on; it is not hung there.

@@ -14,15 +14,12 @@ const MAP_LOOKUP_ELEM: libc::c_long = 1;
 const MAP_UPDATE_ELEM: libc::c_long = 2;
 const MAP_DELETE_ELEM: libc::c_long = 3;
 const MAP_GET_NEXT_KEY: libc::c_long = 4;
-const PROG_LOAD: libc::c_long = 5;
 const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const MAP_LOOKUP_BATCH: libc::c_long = 24;
 const LINK_CREATE: libc::c_long = 28;
 const ITER_CREATE: libc::c_long = 33;
 
-/// `BPF_PROG_TYPE_SOCKET_FILTER` of `enum bpf_prog_type`.
-const PROG_TYPE_SOCKET_FILTER: u32 = 1;
 /// `BPF_TRACE_ITER` of `enum bpf_attach_type`.
 const ATTACH_TRACE_ITER: u32 = 28;
 /// `BPF_PERF_EVENT` of `enum bpf_attach_type`.
@@ -218,43 +215,6 @@ pub(crate) fn map_create(
     }
     // SAFETY: this command takes no pointers.
     owned(unsafe { bpf(MAP_CREATE, &mut attr)? })
-}
-
-/// `BPF_PROG_LOAD`, up to the program's name.
-#[repr(C)]
-struct ProgramAttr {
-    kind: u32,
-    instructions: u32,
-    code: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log: u64,
-    kernel_version: u32,
-    flags: u32,
-    name: [u8; 16],
-}
-
-/// Has a socket filter of these instructions verified.
-pub(crate) fn load_socket_filter(name: &CStr, code: &[u64]) -> io::Result<OwnedFd> {
-    let license = c"Dual BSD/GPL";
-    let mut attr = ProgramAttr {
-        kind: PROG_TYPE_SOCKET_FILTER,
-        instructions: u32::try_from(code.len()).unwrap_or(u32::MAX),
-        code: code.as_ptr() as u64,
-        license: license.as_ptr() as u64,
-        log_level: 0,
-        log_size: 0,
-        log: 0,
-        kernel_version: 0,
-        flags: 0,
-        name: [0; 16],
-    };
-    for (to, from) in attr.name.iter_mut().take(15).zip(name.to_bytes()) {
-        *to = *from;
-    }
-    // SAFETY: code has as many instructions of 8 bytes as it says, and both it and the license live through the call.
-    owned(unsafe { bpf(PROG_LOAD, &mut attr)? })
 }
 
 /// Gives a map a name in a bpffs.

@@ -5,4 +5,4 @@ pub(crate) mod bpf;
 pub(crate) mod btf;
 pub(crate) mod os;
 pub(crate) mod packet;
-pub(crate) mod probe;
+pub(crate) mod program;

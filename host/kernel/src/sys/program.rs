@@ -1,5 +1,5 @@
-//! Programs that do nothing, to learn whether the kernel takes their type. Layouts and numbers are those of
-//! include/uapi/linux/bpf.h.
+//! Programs of a few instructions: those that do nothing, to learn whether the kernel takes their type, and those that lead to
+//! another one. Layouts and numbers are those of include/uapi/linux/bpf.h.
 #![allow(
     unsafe_code,
     reason = "bpf(2) takes pointers; each block proves the lengths"
@@ -26,6 +26,7 @@ impl Type {
         Self { program, attach }
     }
 
+    pub(crate) const SOCKET_FILTER: Self = Self::new(1, 0);
     /// Also what uprobes run.
     pub(crate) const KPROBE: Self = Self::new(2, 0);
     pub(crate) const TRACEPOINT: Self = Self::new(5, 0);
@@ -75,10 +76,35 @@ struct RawTracepointAttr {
     padding: u32,
 }
 
-/// `r0 = 0; exit`, each `struct bpf_insn` as its eight bytes.
-const NOTHING: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
-/// `BPF_PSEUDO_MAP_FD`: an address is that of the map with this descriptor.
-const MAP_FD: u8 = 1;
+/// `struct bpf_insn`.
+pub(crate) type Instruction = u64;
+
+/// An instruction: its two registers of 4 bits each share a byte, in the order of the machine's bytes.
+pub(crate) const fn instruction(
+    code: u8,
+    destination: u8,
+    source: u8,
+    offset: i16,
+    value: u32,
+) -> Instruction {
+    let registers = if cfg!(target_endian = "little") {
+        source << 4 | destination
+    } else {
+        destination << 4 | source
+    };
+    let [o0, o1] = offset.to_ne_bytes();
+    let [v0, v1, v2, v3] = value.to_ne_bytes();
+    u64::from_ne_bytes([code, registers, o0, o1, v0, v1, v2, v3])
+}
+
+/// `register = the map`, in two instructions: an address is that of the map with this descriptor (`BPF_PSEUDO_MAP_FD`).
+pub(crate) fn map_address(register: u8, map: BorrowedFd<'_>) -> [Instruction; 2] {
+    let number = map.as_raw_fd().cast_unsigned();
+    [instruction(0x18, register, 1, 0, number), 0]
+}
+
+/// `r0 = 0; exit`.
+const NOTHING: [Instruction; 2] = [instruction(0xb7, 0, 0, 0, 0), instruction(0x95, 0, 0, 0, 0)];
 const LICENCE: &CStr = c"Dual BSD/GPL";
 
 fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
@@ -89,20 +115,29 @@ fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
 
 /// Has the kernel verify a program that does nothing. `target` is the number, in the kernel's BTF, of what programs of
 /// the types that need one are for; 0 for others. Nothing is attached.
-pub(crate) fn load(of: Type, target: u32) -> io::Result<OwnedFd> {
-    load_code(of, target, &NOTHING)
+pub(crate) fn load_nothing(of: Type, target: u32) -> io::Result<OwnedFd> {
+    load(of, target, c"", &NOTHING)
 }
 
-fn load_code(of: Type, target: u32, code: &[[u8; 8]]) -> io::Result<OwnedFd> {
+/// Has the kernel verify a program, under a name of which it keeps 15 bytes; `target` as for [`load_nothing`].
+pub(crate) fn load(
+    of: Type,
+    target: u32,
+    name: &CStr,
+    code: &[Instruction],
+) -> io::Result<OwnedFd> {
     let mut attr = ProgramAttr {
         program_type: of.program,
-        instruction_count: code.len() as u32,
+        instruction_count: u32::try_from(code.len()).unwrap_or(u32::MAX),
         instructions: code.as_ptr() as u64,
         licence: LICENCE.as_ptr() as u64,
         expected_attach_type: of.attach,
         attach_btf_id: target,
         ..ProgramAttr::default()
     };
+    for (to, from) in attr.name.iter_mut().take(15).zip(name.to_bytes()) {
+        *to = *from;
+    }
     // SAFETY: the instructions live through the call and are as many as given, the licence is a constant; no log is asked for, and all other
     // pointers are null with a count of zero.
     owned(unsafe { bpf(PROG_LOAD, &mut attr)? })
@@ -111,15 +146,10 @@ fn load_code(of: Type, target: u32, code: &[[u8; 8]]) -> io::Result<OwnedFd> {
 /// Whether programs that trace may use this map, which allocates when it is written (since 6.1). Older kernels refuse it to
 /// programs at perf events and take it from others with a warning in the kernel's log, which this does not cause.
 pub(crate) fn programs_may_allocate(map: BorrowedFd<'_>) -> bool {
-    let [fd0, fd1, fd2, fd3] = map.as_raw_fd().to_le_bytes();
-    let address = [
-        // r1 = map
-        [0x18, MAP_FD << 4 | 1, 0, 0, fd0, fd1, fd2, fd3],
-        [0; 8],
-    ];
+    let [first, second] = map_address(1, map);
     let [nothing, exit] = NOTHING;
-    let [first, second] = address;
-    load_code(Type::PERF_EVENT, 0, &[first, second, nothing, exit]).is_ok()
+    let code = [first, second, nothing, exit];
+    load(Type::PERF_EVENT, 0, c"", &code).is_ok()
 }
 
 /// Attaches a program of tracing type to what it was loaded for, until the descriptor is closed.
