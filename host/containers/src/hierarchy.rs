@@ -46,6 +46,14 @@ pub(crate) struct Seen {
     pub(crate) maker: u32,
 }
 
+/// What a walk saw.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    pub(crate) found: Vec<Seen>,
+    /// What is not among them is not there.
+    pub(crate) whole: bool,
+}
+
 /// A mount of cgroups.
 #[derive(Debug)]
 struct Mount {
@@ -112,15 +120,17 @@ impl Hierarchy {
     }
 
     /// Every cgroup, parents first. The list is of this moment: one that is made or removed meanwhile may be in it or not.
-    pub(crate) fn walk(&mut self) -> Vec<Seen> {
+    /// `meanwhile` is called for each; false ends it, with a part of them.
+    pub(crate) fn walk(&mut self, meanwhile: &mut dyn FnMut() -> bool) -> Walk {
         let mut found = Vec::new();
+        let mut whole = true;
         let top = if self.prefix.is_empty() {
             "/".to_owned()
         } else {
             self.prefix.clone()
         };
         let Ok(meta) = std::fs::metadata(&self.mount) else {
-            return found;
+            return Walk::default();
         };
         found.push(Seen {
             id: meta.ino(),
@@ -132,15 +142,29 @@ impl Hierarchy {
         while let Some(at) = found.get(next) {
             let (id, path) = (at.id, at.path.clone());
             next += 1;
+            if !meanwhile() {
+                return Walk {
+                    found,
+                    whole: false,
+                };
+            }
             let folder = self.folder(&path);
-            let Ok(entries) = std::fs::read_dir(&folder) else {
-                continue;
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    // What is below one that can't be read, as descriptors are used up, has not gone.
+                    whole &= is_gone(&error);
+                    continue;
+                }
             };
             let mut maker = None;
             for entry in entries.filter_map(Result::ok) {
-                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || found.len() >= MOST_CGROUPS
-                {
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     continue;
+                }
+                if found.len() >= MOST_CGROUPS {
+                    whole = false;
+                    break;
                 }
                 let maker = *maker.get_or_insert_with(|| user(&folder).unwrap_or(u32::MAX));
                 let name = entry.file_name();
@@ -166,7 +190,7 @@ impl Hierarchy {
             self.namespace = namespace;
             self.namespace_unseen = false;
         }
-        found
+        Walk { found, whole }
     }
 
     /// The cgroup that `/proc` counts from, by where this process is: in `own`, counted from there.
@@ -235,6 +259,12 @@ impl Hierarchy {
         }
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
+}
+
+/// Whether a folder was removed, before it was opened or after.
+fn is_gone(error: &std::io::Error) -> bool {
+    let removed = Some(rustix::io::Errno::NODEV.raw_os_error());
+    error.kind() == std::io::ErrorKind::NotFound || error.raw_os_error() == removed
 }
 
 fn user(folder: &Path) -> Option<u32> {
@@ -356,7 +386,7 @@ mod tests {
         let processes = format!("1\n{}\n", std::process::id());
         std::fs::write(own.join("cgroup.procs"), processes).unwrap();
         let mut hierarchy = Hierarchy::at(folder.path());
-        let found = hierarchy.walk();
+        let found = hierarchy.walk(&mut || true).found;
         let above = |own: &str| hierarchy.namespace_above(own, &found);
         assert_eq!(above("/inner").as_deref(), Some("/docker/me"));
         assert_eq!(above("/").as_deref(), Some("/docker/me/inner"));
@@ -365,11 +395,26 @@ mod tests {
     }
 
     #[test]
+    fn what_can_not_be_read_has_not_gone() {
+        use rustix::io::Errno;
+        let gone = |error: Errno| is_gone(&std::io::Error::from(error));
+        assert!(gone(Errno::NOENT) && gone(Errno::NODEV));
+        assert!(!gone(Errno::MFILE) && !gone(Errno::NOMEM) && !gone(Errno::ACCESS));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        let mut hierarchy = Hierarchy::at(folder.path());
+        assert!(hierarchy.walk(&mut || true).whole);
+        let mut looks = 1..2;
+        let ended = hierarchy.walk(&mut || looks.next().is_some());
+        assert!(!ended.whole && ended.found.len() == 2);
+    }
+
+    #[test]
     fn this_process_is_in_a_cgroup_that_is_walked() {
         let Some(mut hierarchy) = Hierarchy::find() else {
             return;
         };
-        let all = hierarchy.walk();
+        let all = hierarchy.walk(&mut || true).found;
         let processes = Processes::new(Path::new("/"));
         let own = hierarchy.of(&processes, std::process::id()).unwrap();
         let seen = all.iter().find(|seen| seen.path == own).unwrap();

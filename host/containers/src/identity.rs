@@ -50,6 +50,8 @@ pub(crate) struct Identity {
     unsure: HashMap<u64, u8>,
     /// Known cgroups that a scan did not find, and when that was.
     missing: HashMap<u64, u64>,
+    /// Those that were removed since the scan that goes on began: it has found some of them.
+    removed: Option<HashSet<u64>>,
     /// What took too long, bounded by how many may hang.
     late: Vec<Late>,
 }
@@ -90,6 +92,7 @@ impl Identity {
             without_namespace: HashMap::new(),
             unsure: HashMap::new(),
             missing: HashMap::new(),
+            removed: None,
             late: Vec::new(),
         })
     }
@@ -424,6 +427,9 @@ impl Identity {
     }
 
     fn removed(&mut self, cgroup: u64, at: u64) {
+        if let Some(removed) = &mut self.removed {
+            removed.insert(cgroup);
+        }
         if self.directory.owner_of(cgroup).is_none() {
             // Nobody will find out any more.
             self.directory.decide(cgroup, "", Decision::Parent);

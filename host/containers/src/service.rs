@@ -13,12 +13,16 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Events that wait for the identity thread; beyond, the machine is scanned in their place.
+/// Messages that wait for the identity thread; beyond, no event is taken and the machine is scanned in its place. What runtimes
+/// say is taken always: no scan brings it back, and they say no more than happens to containers.
 const MOST_WAITING: usize = 1 << 16;
 /// How often it is scanned when nobody tells of new cgroups, and looked for what is to be forgotten.
 const TICK: Duration = Duration::from_secs(1);
 /// A scan that is due waits at most this long for events that are there already.
 const SCAN_WITHIN: Duration = Duration::from_millis(100);
+
+/// Messages that are taken between two cgroups of a scan.
+const AT_ONCE: usize = 64;
 
 /// The process that made a cgroup. All numbers are those of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,7 +169,9 @@ impl Service {
         let flags = Arc::new(Flags::default());
         let runtimes = {
             let (sender, flags) = (sender.clone(), Arc::clone(&flags));
-            let tell = move |said| give(&sender, &flags, Message::Said(Box::new(said)));
+            let tell = move |said| {
+                put_always(&sender, &flags, Message::Said(Box::new(said)));
+            };
             Runtimes::start(&options, Box::new(tell)).map_err(StartError::Thread)?
         };
         let runtimes = Arc::new(runtimes);
@@ -176,7 +182,7 @@ impl Service {
             Arc::clone(&runtimes),
         )
         .map_err(|error| StartError::HostRoot(options.host_root.clone(), error))?;
-        identity.scan(true, &|| false);
+        identity.scan(true, &mut |_| true);
         let thread = {
             let flags = Arc::clone(&flags);
             let watched = options.watched;
@@ -217,7 +223,9 @@ impl Service {
         if let Event::Made { cgroup, parent, .. } = &event {
             self.directory.made(*cgroup, Some(*parent));
         }
-        give(&self.sender, &self.flags, Message::Event(event));
+        if !put(&self.sender, &self.flags, Message::Event(event)) {
+            self.flags.lost.store(true, Ordering::Release);
+        }
     }
 
     /// From now on a runtime that is lost, and one that is back, is told in a sentence each, on a thread that should not be held
@@ -260,81 +268,129 @@ impl Drop for Service {
     }
 }
 
-fn give(sender: &Sender<Message>, flags: &Flags, message: Message) {
-    if !put(sender, flags, message) {
-        flags.lost.store(true, Ordering::Release);
-    }
-}
-
 /// Puts a message into the queue. False: it is full.
 fn put(sender: &Sender<Message>, flags: &Flags, message: Message) -> bool {
     if flags.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
         flags.waiting.fetch_sub(1, Ordering::Relaxed);
         return false;
     }
+    send(sender, message);
+    true
+}
+
+fn put_always(sender: &Sender<Message>, flags: &Flags, message: Message) {
+    flags.waiting.fetch_add(1, Ordering::Relaxed);
+    send(sender, message);
+}
+
+fn send(sender: &Sender<Message>, message: Message) {
     // The thread that takes them may have ended: nobody misses it.
     let _ = sender.send(message);
-    true
 }
 
 /// The identity thread.
 fn run(mut identity: Identity, messages: &Receiver<Message>, flags: &Flags, watched: bool) {
-    let end = || flags.end.load(Ordering::Acquire);
+    let mut turn = Turn {
+        messages,
+        flags,
+        due: None,
+        untold: false,
+        outages: Outages::default(),
+    };
     let mut tick = Instant::now() + TICK;
-    // Since when a scan is due, and whether there are cgroups of which no event tells.
-    let mut due: Option<Instant> = None;
-    let mut untold = false;
-    let mut outages = Outages::default();
-    while !end() {
-        let until = due.map_or(tick, |_| Instant::now());
+    while !turn.end() {
+        let until = turn.due.map_or(tick, |_| Instant::now());
         let wait = until.saturating_duration_since(Instant::now());
-        let message = messages.recv_timeout(wait);
-        if message.is_ok() {
-            flags.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        let idle = match message {
-            Ok(Message::Event(event)) => {
-                if identity.told(event) == Next::Scan {
-                    untold = true;
-                    due.get_or_insert_with(Instant::now);
-                }
+        let idle = match messages.recv_timeout(wait) {
+            Ok(message) => {
+                turn.take(&mut identity, message);
                 false
             }
-            Ok(Message::Said(said)) => {
-                if let Some(sentence) = outages.sentence(&said)
-                    && let Some(say) = flags.say.get()
-                {
-                    (say.0)(&sentence);
-                }
-                identity.said(*said);
-                false
-            }
-            Ok(Message::Asked(who)) => {
-                // Who has gone does not want to know.
-                let _ = who.try_send(());
-                false
-            }
-            Ok(Message::Wake) => false,
             Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        if flags.lost.swap(false, Ordering::AcqRel) {
-            untold = true;
-            due.get_or_insert_with(Instant::now);
-        }
+        turn.see_losses();
         if Instant::now() >= tick {
             tick = Instant::now() + TICK;
             identity.sweep();
             identity.catch_up();
             let watched = watched && !flags.unwatched.load(Ordering::Acquire);
-            untold |= !watched;
+            turn.untold |= !watched;
             if !watched || identity.is_unsure() {
-                due.get_or_insert_with(Instant::now);
+                turn.due.get_or_insert_with(Instant::now);
             }
         }
-        if due.is_some_and(|since| idle || since.elapsed() >= SCAN_WITHIN) {
-            due = None;
-            identity.scan(std::mem::take(&mut untold), &end);
+        if turn
+            .due
+            .is_some_and(|since| idle || since.elapsed() >= SCAN_WITHIN)
+        {
+            turn.due = None;
+            let untold = std::mem::take(&mut turn.untold);
+            identity.scan(untold, &mut |identity| turn.go_on(identity));
+        }
+    }
+}
+
+/// What the identity thread does with its queue.
+struct Turn<'a> {
+    messages: &'a Receiver<Message>,
+    flags: &'a Flags,
+    /// Since when a scan is due.
+    due: Option<Instant>,
+    /// Whether there are cgroups of which no event tells.
+    untold: bool,
+    outages: Outages,
+}
+
+impl Turn<'_> {
+    fn end(&self) -> bool {
+        self.flags.end.load(Ordering::Acquire)
+    }
+
+    /// Takes what waits, in the middle of a scan: the records of a new cgroup wait for it to be decided. False: the end.
+    fn go_on(&mut self, identity: &mut Identity) -> bool {
+        // Not without end: the scan has to come to its own.
+        for _ in 0..AT_ONCE {
+            let Ok(message) = self.messages.try_recv() else {
+                break;
+            };
+            self.take(identity, message);
+            if self.end() {
+                break;
+            }
+        }
+        !self.end()
+    }
+
+    fn take(&mut self, identity: &mut Identity, message: Message) {
+        self.flags.waiting.fetch_sub(1, Ordering::Relaxed);
+        match message {
+            Message::Event(event) => {
+                if identity.told(event) == Next::Scan {
+                    self.untold = true;
+                    self.due.get_or_insert_with(Instant::now);
+                }
+            }
+            Message::Said(said) => {
+                if let Some(sentence) = self.outages.sentence(&said)
+                    && let Some(say) = self.flags.say.get()
+                {
+                    (say.0)(&sentence);
+                }
+                identity.said(*said);
+            }
+            Message::Asked(who) => {
+                // Who has gone does not want to know.
+                let _ = who.try_send(());
+            }
+            Message::Wake => {}
+        }
+    }
+
+    fn see_losses(&mut self) {
+        if self.flags.lost.swap(false, Ordering::AcqRel) {
+            self.untold = true;
+            self.due.get_or_insert_with(Instant::now);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::command_line;
 use crate::directory::Decision;
 use crate::disk::{self, Claim, Confirmed, State};
 use crate::files;
-use crate::hierarchy::Seen;
+use crate::hierarchy::{Seen, Walk};
 use crate::owner::{Facts, Runtime};
 use rustix::time::ClockId;
 use std::collections::{HashMap, HashSet};
@@ -41,12 +41,21 @@ const SHOWN: u64 = 50_000_000;
 impl Identity {
     /// Compares what is known with what is there: decides what is new, parents first, and ends what is gone. Unless there are
     /// cgroups of which no event tells (`untold`), what is pending is left to its event, which says who made it: it may be too
-    /// early to see that it is a container's. `end` stops it.
-    pub(crate) fn scan(&mut self, untold: bool, end: &dyn Fn() -> bool) {
+    /// early to see that it is a container's. Between one cgroup and the next `meanwhile` takes in what has happened: on a machine
+    /// with many cgroups this takes longer than records wait. False from it ends the scan.
+    pub(crate) fn scan(&mut self, untold: bool, meanwhile: &mut dyn FnMut(&mut Self) -> bool) {
+        self.removed = Some(HashSet::new());
+        self.scan_all(untold, meanwhile);
+        self.removed = None;
+    }
+
+    fn scan_all(&mut self, untold: bool, meanwhile: &mut dyn FnMut(&mut Self) -> bool) {
         let looks = self.directory.looks_due();
         // Only what was known before may be gone: what is made from now on may be missed below.
         let known: HashSet<u64> = self.directory.cgroups().into_iter().collect();
-        let found = self.hierarchy.walk();
+        let mut hierarchy = self.hierarchy.clone();
+        let Walk { found, whole } = hierarchy.walk(&mut || meanwhile(self));
+        self.hierarchy = hierarchy;
         if found.is_empty() {
             self.directory.looked(looks);
             return;
@@ -54,14 +63,18 @@ impl Identity {
         let mut machine = None;
         let mut strays = Vec::new();
         for seen in &found {
-            if end() {
+            if !meanwhile(self) {
                 return;
+            }
+            if self.was_removed(seen.id) {
+                continue;
             }
             self.look(seen, untold, &mut machine, &mut strays);
         }
         // What a container made elsewhere, by the processes in it: now all containers are known.
         for (cgroup, path, namespace) in strays {
-            if let Some(handle) = self.directory.mount_namespace_now(namespace)
+            if !self.was_removed(cgroup)
+                && let Some(handle) = self.directory.mount_namespace_now(namespace)
                 && self
                     .directory
                     .owner(handle)
@@ -70,9 +83,16 @@ impl Identity {
                 self.directory.decide(cgroup, &path, Decision::Same(handle));
             }
         }
-        let there: HashSet<u64> = found.iter().map(|seen| seen.id).collect();
-        self.remove_missing(known.difference(&there).copied().collect());
+        if whole {
+            let there: HashSet<u64> = found.iter().map(|seen| seen.id).collect();
+            self.remove_missing(known.difference(&there).copied().collect());
+        }
         self.directory.looked(looks);
+    }
+
+    fn was_removed(&self, cgroup: u64) -> bool {
+        let removed = self.removed.as_ref();
+        removed.is_some_and(|removed| removed.contains(&cgroup))
     }
 
     /// Cgroups that are not there: those that were missing a while ago, too, are gone. The kernel tells of one that is made

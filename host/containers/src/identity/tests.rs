@@ -100,7 +100,7 @@ impl Machine {
     }
 
     fn scan(&mut self) {
-        self.identity.scan(true, &|| false);
+        self.identity.scan(true, &mut |_| true);
     }
 
     fn owner(&self, cgroup: u64) -> Arc<Owner> {
@@ -587,6 +587,52 @@ fn a_scan_finds_what_events_did_not_say() {
 }
 
 #[test]
+fn what_happens_while_a_scan_goes_on_is_taken_in_and_not_undone() {
+    let mut machine = Machine::new();
+    let stays = machine.cgroup("/a.service");
+    let goes = machine.cgroup("/b.service");
+    machine.file("/bundles/web/config.json", &bundle("/web"));
+    let news = [
+        Event::Made {
+            at: 5,
+            cgroup: 77_777_777,
+            parent: machine.cgroup("/"),
+            path: b"/web".to_vec(),
+            truncated: false,
+            maker: maker(50, 51, "runc create --bundle /bundles/web web"),
+        },
+        Event::Removed {
+            at: 6,
+            cgroup: goes,
+        },
+    ];
+    let mut news = Some(news);
+    // All three were found, none was looked at.
+    let mut calls = 0;
+    machine.identity.scan(true, &mut |identity| {
+        calls += 1;
+        if calls == 4 {
+            identity.directory.made(77_777_777, None);
+            for event in news.take().unwrap() {
+                assert_eq!(identity.told(event), Next::Nothing);
+            }
+            let (_, owner) = identity.directory.owner_of(77_777_777).unwrap();
+            assert_eq!(owner.facts.id, "web", "in the middle of the scan");
+        }
+        true
+    });
+    assert_eq!(calls, 6);
+    assert_eq!(machine.who(stays), (Kind::Unit, "a.service".to_owned()));
+    let there = machine.identity.directory.cgroups();
+    assert!(there.contains(&stays) && there.contains(&77_777_777));
+    assert!(!there.contains(&goes), "it was removed");
+    // A scan that is ended ends no cgroup that it did not come to.
+    machine.identity.scan(true, &mut |_| false);
+    machine.scan();
+    assert!(machine.identity.directory.cgroups().contains(&stays));
+}
+
+#[test]
 fn what_comes_too_late_for_a_scan_is_looked_at_again() {
     let mut machine = Machine::new();
     let early = machine.cgroup("/default/c1");
@@ -641,7 +687,7 @@ fn a_scan_does_not_decide_what_an_event_will_say() {
     let early = machine.cgroup(&path);
     let directory = Arc::clone(&machine.identity.directory);
     directory.made(early, Some(parent));
-    machine.identity.scan(false, &|| false);
+    machine.identity.scan(false, &mut |_| true);
     assert_eq!(machine.who(parent).0, Kind::Host, "nobody told of it");
     assert!(directory.owner_of(early).is_none());
     machine.file("/b/config.json", &bundle(&path));
