@@ -69,11 +69,21 @@ impl Root {
         }
     }
 
+    /// Opens it to be read without a note of when: on a disk that is busy such a note waits for what others write.
+    fn to_read(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | flags;
+        match self.at(path, flags | OFlags::NOATIME) {
+            // Only who owns it may ask for that (open(2)).
+            Err(Errno::PERM) => self.at(path, flags),
+            result => result,
+        }
+    }
+
     /// A whole file of at most `most` bytes.
     pub(crate) fn read(&self, path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
         // Opened for its kind first: a device or a pipe is not touched.
         believed(&self.at(path, OFlags::PATH)?, most)?;
-        let file = self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let file = self.to_read(path, OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let size = believed(&file, most)?;
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         let read = File::from(file).take(most + 1).read_to_end(&mut bytes);
@@ -109,7 +119,7 @@ impl Root {
 
     /// The names in a folder, in no order.
     pub(crate) fn list(&self, path: &Path) -> Vec<OsString> {
-        let Ok(folder) = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY) else {
+        let Ok(folder) = self.to_read(path, OFlags::DIRECTORY) else {
             return Vec::new();
         };
         let Ok(entries) = rustix::fs::Dir::new(folder) else {
@@ -292,6 +302,23 @@ mod tests {
         // Through a file of /proc nothing is reached.
         symlink("/proc/self/root/etc/passwd", root.join("in/magic")).unwrap();
         assert_eq!(read(root, "in/magic"), Err(Unreadable::Missing));
+    }
+
+    #[test]
+    fn reading_leaves_no_mark_on_the_disk() {
+        use std::time::{Duration, SystemTime};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "text").unwrap();
+        // Before the last write: any read that is noted would be.
+        let before = SystemTime::now() - Duration::from_secs(3600);
+        let times = std::fs::FileTimes::new().set_accessed(before);
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_times(times).unwrap();
+        let accessed = || std::fs::metadata(&path).unwrap().accessed().unwrap();
+        let noted = accessed();
+        assert_eq!(read(folder.path(), "a"), Ok(b"text".to_vec()));
+        assert_eq!(accessed(), noted);
     }
 
     #[test]
