@@ -19,15 +19,16 @@ use crate::owner::{Awaited, Facts, Kind, Owner, Runtime};
 use crate::selection::Selectors;
 use inner::{Cgroup, Inner, Known, State, may_be_same};
 use namespaces::Interval;
-use spread::IdHash;
-use std::collections::HashSet;
+use spread::{IdHash, give_back};
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// An owner's number. Never reused.
+/// An owner's number, which no other ever has: rows that come late, and guests, keep it for as long as they like. (After four
+/// billion owners it begins anew.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Handle(NonZeroU32);
 
@@ -45,10 +46,6 @@ impl Handle {
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
         NonZeroU32::new(number).map(Self)
-    }
-
-    fn index(self) -> usize {
-        self.0.get() as usize
     }
 }
 
@@ -175,7 +172,8 @@ impl Directory {
             namespaces: Vec::new(),
         };
         let inner = Inner {
-            owners: vec![None, Some(host)],
+            owners: HashMap::from_iter([(Handle::HOST, host)]),
+            latest: Handle::HOST.get(),
             ..Inner::default()
         };
         Self {
@@ -383,17 +381,11 @@ impl Directory {
     /// A runtime does not answer: nothing is awaited of its containers any more.
     pub fn silent(&self, runtime: Runtime) {
         let mut inner = self.lock();
-        let all = inner.owners.iter().enumerate();
-        let awaited: Vec<Handle> = all
-            .filter_map(|(i, known)| {
-                let facts = &known.as_ref()?.owner.facts;
-                let awaits = facts.runtime == Some(runtime) && facts.awaited != Awaited::NONE;
-                u32::try_from(i)
-                    .ok()
-                    .and_then(Handle::new)
-                    .filter(|_| awaits)
-            })
-            .collect();
+        let awaits =
+            |facts: &Facts| facts.runtime == Some(runtime) && facts.awaited != Awaited::NONE;
+        let all = inner.owners.iter();
+        let awaited = all.filter(|(_, known)| awaits(&known.owner.facts));
+        let awaited: Vec<Handle> = awaited.map(|(handle, _)| *handle).collect();
         for handle in awaited {
             inner.await_nothing(handle);
         }
@@ -459,6 +451,7 @@ impl Directory {
                 siblings.retain(|other| *other != cgroup);
             }
         }
+        give_back(&mut inner.cgroups);
         changes.push(Change::CgroupForgotten(cgroup));
         if let Some(handle) = own {
             inner.forget(handle, changes);
@@ -510,17 +503,14 @@ impl Directory {
     #[must_use]
     pub fn owners(&self) -> Vec<(Handle, Arc<Owner>)> {
         let inner = self.lock();
-        let all = inner
-            .owners
-            .iter()
-            .enumerate()
-            .skip(Handle::HOST.index() + 1);
-        all.filter_map(|(i, known)| {
-            let known = known.as_ref().filter(|known| !known.ended)?;
-            let handle = Handle::new(u32::try_from(i).ok()?)?;
-            Some((handle, Arc::clone(&known.owner)))
-        })
-        .collect()
+        let all = inner.owners.iter();
+        let live = all.filter(|(handle, known)| **handle != Handle::HOST && !known.ended);
+        let mut owners: Vec<_> = live
+            .map(|(handle, known)| (*handle, Arc::clone(&known.owner)))
+            .collect();
+        drop(inner);
+        owners.sort_unstable_by_key(|(handle, _)| *handle);
+        owners
     }
 
     /// The latest container of this id, or of the only one that begins so: 12 characters at least.

@@ -1,7 +1,7 @@
 //! What the directory knows, behind its lock.
 
 use super::namespaces::Interval;
-use super::spread::IdHash;
+use super::spread::{IdHash, give_back};
 use super::{Change, Handle, MOST_WAITING, Shared};
 use crate::cgroup_path;
 use crate::owner::{Awaited, Facts, Kind, Owner, Runtime};
@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+
+/// The largest number of an owner: one less, for who needs another number to say something else.
+const LAST: u32 = u32::MAX - 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -41,8 +44,11 @@ pub(super) struct Inner {
     pub(super) cgroups: HashMap<u64, Cgroup, IdHash>,
     /// Cgroups that wait for their parent's decision.
     pub(super) waiting: HashMap<u64, Vec<u64>>,
-    /// By handle; the first two are nobody and the host.
-    pub(super) owners: Vec<Option<Known>>,
+    /// Those that live, and those that are not forgotten yet. Not by place: numbers are not used again, and a few old owners
+    /// would keep the places of all that came after them.
+    pub(super) owners: HashMap<Handle, Known, IdHash>,
+    /// The number that was given last.
+    pub(super) latest: u32,
     /// By id: the handle of the latest of it. Ordered, to find by prefix.
     pub(super) ids: BTreeMap<String, Handle>,
     /// Facts that came before the cgroup.
@@ -84,7 +90,21 @@ impl Inner {
     }
 
     pub(super) fn known(&self, handle: Handle) -> Option<&Known> {
-        self.owners.get(handle.index())?.as_ref()
+        self.owners.get(&handle)
+    }
+
+    /// A number that nobody has.
+    fn number(&mut self) -> Handle {
+        loop {
+            self.latest = match self.latest {
+                LAST.. => Handle::HOST.get(),
+                number => number + 1,
+            };
+            match Handle::new(self.latest) {
+                Some(handle) if !self.owners.contains_key(&handle) => return handle,
+                _ => {}
+            }
+        }
     }
 
     /// Makes an owner of a cgroup, or makes another of the one that it has.
@@ -104,14 +124,14 @@ impl Inner {
             self.replace(handle, owner, changes);
             return handle;
         }
-        let number = u32::try_from(self.owners.len()).unwrap_or(u32::MAX);
-        let handle = Handle::new(number).unwrap_or(Handle::HOST);
-        self.owners.push(Some(Known {
+        let handle = self.number();
+        let known = Known {
             owner: Arc::new(Owner::default()),
             cgroup,
             ended: gone,
             namespaces: Vec::new(),
-        }));
+        };
+        self.owners.insert(handle, known);
         self.replace(handle, owner, changes);
         if gone {
             changes.push(Change::Ended(handle));
@@ -121,7 +141,7 @@ impl Inner {
 
     pub(super) fn replace(&mut self, handle: Handle, owner: Owner, changes: &mut Vec<Change>) {
         let owner = Arc::new(owner);
-        let Some(Some(known)) = self.owners.get_mut(handle.index()) else {
+        let Some(known) = self.owners.get_mut(&handle) else {
             return;
         };
         let before = std::mem::replace(&mut known.owner, Arc::clone(&owner));
@@ -234,11 +254,9 @@ impl Inner {
         if same(&latest) {
             return Some(latest);
         }
-        let others = (0..self.owners.len()).rev().filter_map(|i| {
-            let handle = u32::try_from(i).ok().and_then(Handle::new)?;
-            (self.known(handle)?.owner.facts.id == facts.id).then_some(handle)
-        });
-        others.into_iter().find(same)
+        let others = self.owners.iter();
+        let others = others.filter(|(_, known)| known.owner.facts.id == facts.id);
+        others.map(|(handle, _)| *handle).filter(same).max()
     }
 
     pub(super) fn release(&mut self, address: IpAddr, handle: Handle, changes: &mut Vec<Change>) {
@@ -249,7 +267,7 @@ impl Inner {
     }
 
     pub(super) fn end(&mut self, handle: Handle, changes: &mut Vec<Change>) {
-        let Some(Some(known)) = self.owners.get_mut(handle.index()) else {
+        let Some(known) = self.owners.get_mut(&handle) else {
             return;
         };
         known.ended = true;
@@ -261,9 +279,10 @@ impl Inner {
     }
 
     pub(super) fn forget(&mut self, handle: Handle, changes: &mut Vec<Change>) {
-        let Some(known) = self.owners.get_mut(handle.index()).and_then(Option::take) else {
+        let Some(known) = self.owners.remove(&handle) else {
             return;
         };
+        give_back(&mut self.owners);
         let id = &known.owner.facts.id;
         if self.ids.get(id) == Some(&handle) {
             self.ids.remove(id);
@@ -312,18 +331,14 @@ impl Inner {
     /// All that a reader has to know, as changes.
     pub(super) fn everything(&self) -> Vec<Change> {
         let mut all = Vec::with_capacity(self.cgroups.len() + self.owners.len());
-        for (i, known) in self.owners.iter().enumerate() {
-            let handle = u32::try_from(i).ok().and_then(Handle::new);
-            let (Some(handle), Some(known)) = (handle, known) else {
-                continue;
-            };
+        for (handle, known) in &self.owners {
             all.push(Change::Owner(
-                handle,
+                *handle,
                 Arc::clone(&known.owner),
                 known.cgroup,
             ));
             if known.ended {
-                all.push(Change::Ended(handle));
+                all.push(Change::Ended(*handle));
             }
         }
         for (id, cgroup) in &self.cgroups {

@@ -124,7 +124,7 @@ impl Directory {
             intervals.remove(0);
         }
         let all = intervals.clone();
-        if let Some(Some(known)) = inner.owners.get_mut(handle.index())
+        if let Some(known) = inner.owners.get_mut(&handle)
             && !known.namespaces.contains(&namespace)
         {
             known.namespaces.push(namespace);

@@ -1,9 +1,9 @@
 //! A run's own copy of the directory.
 
-use super::{Change, Directory, Found, Handle, IdHash, Interval, Shared};
+use super::{Change, Directory, Found, Handle, IdHash, Interval, Shared, give_back};
 use crate::owner::Owner;
 use crate::selection::{Selectors, Verdict};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -16,8 +16,7 @@ pub struct Reader {
     pub(super) shared: Arc<Shared>,
     pub(super) generation: u64,
     cgroups: HashMap<u64, Place, IdHash>,
-    /// By handle.
-    owners: Vec<Option<Entry>>,
+    owners: HashMap<Handle, Entry, IdHash>,
     namespaces: HashMap<u64, Vec<Interval>, IdHash>,
     addresses: HashMap<IpAddr, Handle>,
     /// Containers that came and went since somebody asked; None: nobody will.
@@ -116,7 +115,7 @@ impl Reader {
             shared,
             generation: 0,
             cgroups: HashMap::default(),
-            owners: Vec::new(),
+            owners: HashMap::default(),
             namespaces: HashMap::default(),
             addresses: HashMap::new(),
             news: None,
@@ -174,20 +173,17 @@ impl Reader {
         self.namespaces.clear();
         self.addresses.clear();
         // Who is no more in there has ended unseen.
-        let known: Vec<Handle> = all
+        let known: HashSet<Handle, IdHash> = all
             .iter()
             .filter_map(|change| match change {
                 Change::Owner(handle, ..) => Some(*handle),
                 _ => None,
             })
             .collect();
-        for i in 0..self.owners.len() {
-            if let Some(handle) = u32::try_from(i).ok().and_then(Handle::new)
-                && known.binary_search(&handle).is_err()
-            {
-                self.apply(Change::Ended(handle));
-                self.apply(Change::OwnerForgotten(handle));
-            }
+        let before = self.owners.keys().filter(|owner| !known.contains(owner));
+        for handle in before.copied().collect::<Vec<_>>() {
+            self.apply(Change::Ended(handle));
+            self.apply(Change::OwnerForgotten(handle));
         }
         all
     }
@@ -205,6 +201,7 @@ impl Reader {
             }
             Change::CgroupForgotten(cgroup) => {
                 let before = self.cgroups.remove(&cgroup);
+                give_back(&mut self.cgroups);
                 if let Some(selecting) = &mut self.selecting {
                     if let Some(owner) = before.and_then(|place| place.owner) {
                         selecting.members.remove(&(owner, cgroup));
@@ -215,7 +212,7 @@ impl Reader {
             }
             Change::Owner(handle, owner, cgroup) => self.learn(handle, owner, cgroup),
             Change::Ended(handle) => {
-                let entry = self.owners.get_mut(handle.index()).and_then(Option::as_mut);
+                let entry = self.owners.get_mut(&handle);
                 if let Some(entry) = entry.filter(|entry| !entry.ended) {
                     entry.ended = true;
                     if let Some(news) = self.news.as_mut().filter(|_| entry.owner.is_container()) {
@@ -224,9 +221,8 @@ impl Reader {
                 }
             }
             Change::OwnerForgotten(handle) => {
-                if let Some(slot) = self.owners.get_mut(handle.index()) {
-                    *slot = None;
-                }
+                self.owners.remove(&handle);
+                give_back(&mut self.owners);
                 self.judge_members(handle, None);
             }
             Change::Namespace(namespace, intervals) => {
@@ -252,7 +248,7 @@ impl Reader {
             if let Some(path) = path.filter(|_| selecting.selectors.by_path()) {
                 selecting.paths.insert(cgroup, path);
             }
-            let entry = owner.and_then(|owner| self.owners.get(owner.index())?.as_ref());
+            let entry = owner.and_then(|owner| self.owners.get(&owner));
             verdict = match (owner, entry) {
                 (None, _) => Verdict::Later,
                 (Some(_), Some(entry)) => selecting.with_path(entry.wanted, cgroup),
@@ -282,15 +278,9 @@ impl Reader {
     }
 
     fn learn(&mut self, handle: Handle, owner: Arc<Owner>, cgroup: u64) {
-        if self.owners.len() <= handle.index() {
-            self.owners.resize_with(handle.index() + 1, || None);
-        }
-        let Some(slot) = self.owners.get_mut(handle.index()) else {
-            return;
-        };
-        let was = slot
-            .as_ref()
-            .is_some_and(|entry| entry.owner.is_container());
+        let before = self.owners.get(&handle);
+        let was = before.is_some_and(|entry| entry.owner.is_container());
+        let ended = before.is_some_and(|entry| entry.ended);
         if let Some(news) = self.news.as_mut().filter(|_| !was && owner.is_container()) {
             news.added.push(handle);
         }
@@ -299,18 +289,19 @@ impl Reader {
         if let Some(selecting) = &mut self.selecting {
             wanted = selecting.selectors.decide_owner(&owner);
             with_path = wanted.and(selecting.selectors.decide_path(&owner.cgroup));
-            let same = slot.as_ref().is_some_and(|entry| {
+            let same = before.is_some_and(|entry| {
                 entry.wanted == wanted && entry.cgroup == cgroup && was == owner.is_container()
             });
             changed = !same;
         }
-        *slot = Some(Entry {
-            ended: slot.as_ref().is_some_and(|entry| entry.ended),
+        let entry = Entry {
             owner,
+            ended,
             cgroup,
             wanted,
             with_path,
-        });
+        };
+        self.owners.insert(handle, entry);
         if changed {
             self.judge_members(handle, Some(wanted));
         }
@@ -336,27 +327,23 @@ impl Reader {
     /// From now on containers that come and go are noted for [`Reader::news`], those that are there first.
     pub fn watch(&mut self) {
         let mut news = News::default();
-        for (i, entry) in self.owners.iter().enumerate() {
-            let live = entry
-                .as_ref()
-                .is_some_and(|e| !e.ended && e.owner.is_container());
-            if let Some(handle) = u32::try_from(i).ok().and_then(Handle::new).filter(|_| live) {
-                news.added.push(handle);
-            }
-        }
+        let live = self.owners.iter();
+        let live = live.filter(|(_, entry)| !entry.ended && entry.owner.is_container());
+        news.added.extend(live.map(|(handle, _)| *handle));
         self.news = Some(news);
     }
 
-    /// Containers that came, and such that went, since the last call; empty unless [`Reader::watch`] was called. One may
-    /// be in both.
+    /// Containers that came, and such that went, since the last call, by handle; empty unless [`Reader::watch`] was called.
+    /// One may be in both.
     pub fn news(&mut self) -> (Vec<Handle>, Vec<Handle>) {
-        match &mut self.news {
-            Some(news) => (
-                std::mem::take(&mut news.added),
-                std::mem::take(&mut news.removed),
-            ),
-            None => (Vec::new(), Vec::new()),
-        }
+        let news = self.news.as_mut().map(std::mem::take).unwrap_or_default();
+        let News {
+            mut added,
+            mut removed,
+        } = news;
+        added.sort_unstable();
+        removed.sort_unstable();
+        (added, removed)
     }
 
     /// Whose a cgroup is.
@@ -388,7 +375,7 @@ impl Reader {
     pub fn selected_by_mount_namespace(&self, namespace: u64, at: u64) -> Selected {
         match self.by_mount_namespace(namespace, at) {
             Found::Owner(owner) => {
-                let entry = self.owners.get(owner.index()).and_then(Option::as_ref);
+                let entry = self.owners.get(&owner);
                 let verdict = entry.map_or(Verdict::No, |entry| entry.with_path);
                 Selected::of(owner, verdict)
             }
@@ -403,7 +390,7 @@ impl Reader {
         let Some(owner) = place.owner else {
             return Some((0, Verdict::Later));
         };
-        let entry = self.owners.get(owner.index()).and_then(Option::as_ref);
+        let entry = self.owners.get(&owner);
         let container = entry.filter(|entry| entry.owner.is_container());
         Some((container.map_or(0, |entry| entry.cgroup), place.verdict))
     }
@@ -454,8 +441,13 @@ impl Reader {
     /// What is known of an owner; none if it is forgotten.
     #[must_use]
     pub fn owner(&self, handle: Handle) -> Option<&Arc<Owner>> {
-        let entry = self.owners.get(handle.index())?.as_ref()?;
-        Some(&entry.owner)
+        Some(&self.owners.get(&handle)?.owner)
+    }
+
+    /// Owners that it has, and for how many there is room.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> (usize, usize) {
+        (self.owners.len(), self.owners.capacity())
     }
 
     /// No cgroup waits for its decision, as far as the directory was told.
