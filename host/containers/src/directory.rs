@@ -142,6 +142,8 @@ struct Shared {
 
 /// Changes that wait for one reader; a reader that is further behind takes everything anew.
 const MOST_WAITING: usize = 1 << 16;
+/// Cgroups that one sweep forgets, under the lock; the next one goes on.
+const MOST_FORGOTTEN: usize = 1 << 12;
 /// Containers that an API told of and whose cgroup was not seen.
 const MOST_UNPLACED: usize = 1 << 16;
 
@@ -311,35 +313,13 @@ impl Directory {
                 State::Owner(inner.place(cgroup, before, owner, gone, &mut changes))
             }
         };
-        self.settle(&mut inner, cgroup, state, &mut changes);
+        if before == State::Pending {
+            self.pending.fetch_sub(1, Ordering::Release);
+        }
+        inner.settle(cgroup, state, &mut changes);
         let found = inner.resolve(cgroup);
         inner.tell(&changes);
         found
-    }
-
-    /// Sets the state of a cgroup, and tells whose it and those below it are.
-    fn settle(&self, inner: &mut Inner, cgroup: u64, state: State, changes: &mut Vec<Change>) {
-        let was_pending = |state| state == State::Pending;
-        let Some(entry) = inner.cgroups.get_mut(&cgroup) else {
-            return;
-        };
-        if was_pending(entry.state) && !was_pending(state) {
-            self.pending.fetch_sub(1, Ordering::Release);
-        }
-        entry.state = state;
-        let parent = entry.parent;
-        if state == State::Inherits
-            && let Some(parent) = parent
-        {
-            let waiting = inner.waiting.entry(parent).or_default();
-            if !waiting.contains(&cgroup) {
-                waiting.push(cgroup);
-            }
-        }
-        let path = entry.path.clone();
-        let owner = inner.resolve(cgroup);
-        changes.push(Change::Cgroup(cgroup, owner, path));
-        inner.tell_below(cgroup, changes);
     }
 
     /// What some source says of a container. Gives its handle, None when its cgroup was not seen yet: then it is kept
@@ -423,15 +403,16 @@ impl Directory {
         inner.tell(&changes);
     }
 
-    /// Forgets what ended too long before `now`.
+    /// Forgets what ended too long before `now`, some thousands at most: it is called again.
     pub fn sweep(&self, now: u64) {
         let mut inner = self.lock();
         let mut changes = Vec::new();
-        while inner
-            .tombstones
-            .front()
-            .is_some_and(|(at, _)| at.saturating_add(self.limits.keep) <= now)
-        {
+        let keep = self.limits.keep;
+        let over = |(at, _): &(u64, u64)| at.saturating_add(keep) <= now;
+        for _ in 0..MOST_FORGOTTEN {
+            if !inner.tombstones.front().is_some_and(over) {
+                break;
+            }
             self.forget_oldest(&mut inner, &mut changes);
         }
         inner.tell(&changes);
@@ -442,13 +423,12 @@ impl Directory {
             return;
         };
         let own = inner.own(cgroup);
-        inner.waiting.remove(&cgroup);
         if let Some(entry) = inner.cgroups.remove(&cgroup) {
             if entry.state == State::Pending {
                 self.pending.fetch_sub(1, Ordering::Release);
             }
-            if let Some(siblings) = entry.parent.and_then(|p| inner.waiting.get_mut(&p)) {
-                siblings.retain(|other| *other != cgroup);
+            if let Some(parent) = entry.parent {
+                inner.inheriting.remove(&(parent, cgroup));
             }
         }
         give_back(&mut inner.cgroups);

@@ -5,7 +5,7 @@ use super::spread::{IdHash, give_back};
 use super::{Change, Handle, MOST_WAITING, Shared};
 use crate::cgroup_path;
 use crate::owner::{Awaited, Facts, Kind, Owner, Runtime};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -42,8 +42,8 @@ pub(super) struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     pub(super) cgroups: HashMap<u64, Cgroup, IdHash>,
-    /// Cgroups that wait for their parent's decision.
-    pub(super) waiting: HashMap<u64, Vec<u64>>,
+    /// Parents, each with a cgroup that inherits from it.
+    pub(super) inheriting: BTreeSet<(u64, u64)>,
     /// Those that live, and those that are not forgotten yet. Not by place: numbers are not used again, and a few old owners
     /// would keep the places of all that came after them.
     pub(super) owners: HashMap<Handle, Known, IdHash>,
@@ -182,18 +182,34 @@ impl Inner {
         self.replace_if_other(handle, owner);
     }
 
+    /// Sets the state of a cgroup, and tells whose it and those below it are.
+    pub(super) fn settle(&mut self, cgroup: u64, state: State, changes: &mut Vec<Change>) {
+        let Some(entry) = self.cgroups.get_mut(&cgroup) else {
+            return;
+        };
+        entry.state = state;
+        let path = entry.path.clone();
+        if let Some(parent) = entry.parent.filter(|_| state == State::Inherits) {
+            self.inheriting.insert((parent, cgroup));
+        }
+        changes.push(Change::Cgroup(cgroup, self.resolve(cgroup), path));
+        self.tell_below(cgroup, changes);
+    }
+
     /// Whose all are that inherit from a cgroup, at any depth. A cycle can't be: a parent is older than its child.
     pub(super) fn tell_below(&self, cgroup: u64, changes: &mut Vec<Change>) {
-        let mut open: Vec<u64> = self.waiting.get(&cgroup).cloned().unwrap_or_default();
+        let below = |cgroup| {
+            let all = self.inheriting.range((cgroup, 0)..=(cgroup, u64::MAX));
+            all.map(|(_, below)| *below)
+        };
+        let mut open: Vec<u64> = below(cgroup).collect();
         while let Some(cgroup) = open.pop() {
             let Some(entry) = self.cgroups.get(&cgroup) else {
                 continue;
             };
             let path = entry.path.clone();
             changes.push(Change::Cgroup(cgroup, self.resolve(cgroup), path));
-            if let Some(below) = self.waiting.get(&cgroup) {
-                open.extend(below);
-            }
+            open.extend(below(cgroup));
         }
     }
 

@@ -9,6 +9,16 @@ fn unit(directory: &Directory, cgroup: u64) -> Handle {
     directory.decide(cgroup, "/u", decision).unwrap()
 }
 
+/// Forgets what has ended; how many sweeps it took.
+fn forget_all(directory: &Directory) -> usize {
+    let mut sweeps = 0;
+    while !directory.lock().tombstones.is_empty() {
+        directory.sweep(u64::MAX);
+        sweeps += 1;
+    }
+    sweeps
+}
+
 #[test]
 fn owners_that_came_and_went_take_no_memory() {
     let (keep, most) = (0, 100);
@@ -54,7 +64,7 @@ fn the_memory_of_many_at_once_is_given_back() {
     for cgroup in 10..20_000 {
         directory.gone(cgroup, 0);
     }
-    directory.sweep(u64::MAX);
+    forget_all(&directory);
     reader.refresh();
     assert_eq!(reader.room().0, 11);
     let inner = directory.lock();
@@ -76,4 +86,30 @@ fn after_the_largest_number_those_are_given_that_nobody_has() {
     assert_eq!(numbers, [u32::MAX - 1, 3, 4]);
     reader.refresh();
     assert_eq!(reader.by_cgroup(10), Found::Owner(first));
+}
+
+#[test]
+fn cgroups_that_inherit_are_forgotten_one_sweep_after_the_other() {
+    let (directory, mut reader) = directory();
+    directory.made(10, Some(1));
+    for cgroup in 11..100_011 {
+        directory.made(cgroup, Some(10));
+        directory.decide(cgroup, "/a/b", Decision::Parent);
+        // Again, as a scan does.
+        directory.decide(cgroup, "/a/b", Decision::Parent);
+    }
+    assert_eq!(directory.lock().inheriting.len(), 100_000);
+    let handle = directory.decide(10, "/a", container("a")).unwrap();
+    reader.refresh();
+    assert!((11..100_011).all(|c| reader.by_cgroup(c) == Found::Owner(handle)));
+    for cgroup in 10..100_011 {
+        directory.gone(cgroup, 5);
+    }
+    assert_eq!(
+        forget_all(&directory),
+        100_000_usize.div_ceil(MOST_FORGOTTEN)
+    );
+    let inner = directory.lock();
+    assert!(inner.inheriting.is_empty());
+    assert_eq!((inner.cgroups.len(), inner.owners.len()), (1, 1));
 }
