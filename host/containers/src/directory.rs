@@ -19,7 +19,7 @@ use crate::owner::{Awaited, Facts, Kind, Owner, Runtime};
 use crate::selection::Selectors;
 use inner::{Cgroup, Inner, Known, State, may_be_same};
 use namespaces::Interval;
-use spread::{IdHash, give_back};
+use spread::IdHash;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -225,6 +225,12 @@ impl Directory {
         self.pending.load(Ordering::Acquire)
     }
 
+    /// So many cgroups are pending no more. Readers were told of it before: whoever finds nothing pending, and then takes up
+    /// what is new, has every decision.
+    fn decided(&self, cgroups: usize) {
+        self.pending.fetch_sub(cgroups, Ordering::Release);
+    }
+
     /// There may be cgroups that nobody told of: until [`Directory::looked`] something is pending.
     pub(crate) fn look_due(&self) {
         self.looks.fetch_add(1, Ordering::Release);
@@ -313,12 +319,10 @@ impl Directory {
                 State::Owner(inner.place(cgroup, before, owner, gone, &mut changes))
             }
         };
-        if before == State::Pending {
-            self.pending.fetch_sub(1, Ordering::Release);
-        }
         inner.settle(cgroup, state, &mut changes);
         let found = inner.resolve(cgroup);
         inner.tell(&changes);
+        self.decided(usize::from(before == State::Pending));
         found
     }
 
@@ -397,10 +401,12 @@ impl Directory {
             inner.end(handle, &mut changes);
         }
         inner.tombstones.push_back((at, cgroup));
+        let mut decided = 0;
         while inner.tombstones.len() > self.limits.most {
-            self.forget_oldest(&mut inner, &mut changes);
+            decided += inner.forget_oldest(&mut changes);
         }
         inner.tell(&changes);
+        self.decided(decided);
     }
 
     /// Forgets what ended too long before `now`, some thousands at most: it is called again.
@@ -409,33 +415,15 @@ impl Directory {
         let mut changes = Vec::new();
         let keep = self.limits.keep;
         let over = |(at, _): &(u64, u64)| at.saturating_add(keep) <= now;
+        let mut decided = 0;
         for _ in 0..MOST_FORGOTTEN {
             if !inner.tombstones.front().is_some_and(over) {
                 break;
             }
-            self.forget_oldest(&mut inner, &mut changes);
+            decided += inner.forget_oldest(&mut changes);
         }
         inner.tell(&changes);
-    }
-
-    fn forget_oldest(&self, inner: &mut Inner, changes: &mut Vec<Change>) {
-        let Some((_, cgroup)) = inner.tombstones.pop_front() else {
-            return;
-        };
-        let own = inner.own(cgroup);
-        if let Some(entry) = inner.cgroups.remove(&cgroup) {
-            if entry.state == State::Pending {
-                self.pending.fetch_sub(1, Ordering::Release);
-            }
-            if let Some(parent) = entry.parent {
-                inner.inheriting.remove(&(parent, cgroup));
-            }
-        }
-        give_back(&mut inner.cgroups);
-        changes.push(Change::CgroupForgotten(cgroup));
-        if let Some(handle) = own {
-            inner.forget(handle, changes);
-        }
+        self.decided(decided);
     }
 
     /// Whose a cgroup is; none if nobody knows. For those who find out: a run has its [`Reader`].

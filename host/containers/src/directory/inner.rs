@@ -294,7 +294,28 @@ impl Inner {
         changes.push(Change::Ended(handle));
     }
 
-    pub(super) fn forget(&mut self, handle: Handle, changes: &mut Vec<Change>) {
+    /// Forgets the cgroup that ended first; how many are pending no more.
+    pub(super) fn forget_oldest(&mut self, changes: &mut Vec<Change>) -> usize {
+        let Some((_, cgroup)) = self.tombstones.pop_front() else {
+            return 0;
+        };
+        let own = self.own(cgroup);
+        let mut pending = 0;
+        if let Some(entry) = self.cgroups.remove(&cgroup) {
+            pending = usize::from(entry.state == State::Pending);
+            if let Some(parent) = entry.parent {
+                self.inheriting.remove(&(parent, cgroup));
+            }
+        }
+        give_back(&mut self.cgroups);
+        changes.push(Change::CgroupForgotten(cgroup));
+        if let Some(handle) = own {
+            self.forget(handle, changes);
+        }
+        pending
+    }
+
+    fn forget(&mut self, handle: Handle, changes: &mut Vec<Change>) {
         let Some(known) = self.owners.remove(&handle) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! A run's own copy of the directory.
 
-use super::{Change, Directory, Found, Handle, IdHash, Interval, Shared, give_back};
+use super::spread::{IdHash, give_back};
+use super::{Change, Directory, Found, Handle, Interval, Shared};
 use crate::owner::Owner;
 use crate::selection::{Selectors, Verdict};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -450,9 +451,11 @@ impl Reader {
         (self.owners.len(), self.owners.capacity())
     }
 
-    /// No cgroup waits for its decision, as far as the directory was told.
+    /// No cgroup waits for its decision, as far as the directory was told, and this copy has all decisions.
     #[must_use]
     pub fn settled(&self) -> bool {
+        // In this order: a decision that is no more pending was told before, and is in the generation.
         self.directory.pending() == 0
+            && self.shared.generation.load(Ordering::Acquire) == self.generation
     }
 }

@@ -47,7 +47,8 @@ fn a_new_cgroup_is_pending_until_it_is_decided() {
     assert_eq!(reader.by_cgroup(10), Found::Pending);
     assert!(!reader.settled());
     let handle = directory.decide(10, "/docker/a", container("a"));
-    assert!(reader.settled() && reader.refresh());
+    assert!(!reader.settled(), "it is decided, and not in the copy yet");
+    assert!(reader.refresh() && reader.settled());
     assert_eq!(
         reader.by_cgroup(10),
         handle.map_or(Found::Unknown, Found::Owner)
@@ -59,7 +60,40 @@ fn a_new_cgroup_is_pending_until_it_is_decided() {
     // Again, and it is still the same.
     assert_eq!(directory.decide(10, "/docker/a", container("a")), handle);
     directory.made(10, Some(1));
+    reader.refresh();
     assert!(reader.settled());
+}
+
+#[test]
+fn a_cgroup_is_pending_until_every_reader_was_told() {
+    let (directory, reader) = directory();
+    let late = directory.reader();
+    directory.made(10, Some(1));
+    directory.made(11, Some(1));
+    directory.gone(11, 5);
+    let told = |reader: &Reader| reader.shared.generation.load(Ordering::Acquire);
+    let each: [fn(&Directory); 2] = [
+        |directory| {
+            directory.decide(10, "/a", Decision::Host);
+        },
+        // What nobody decided is forgotten.
+        |directory| directory.sweep(u64::MAX),
+    ];
+    for (left, change) in [1, 0].into_iter().zip(each) {
+        let before = told(&reader);
+        std::thread::scope(|scope| {
+            let queue = late.shared.queue.lock().unwrap();
+            let thread = scope.spawn(|| change(&directory));
+            while told(&reader) == before {
+                std::thread::yield_now();
+            }
+            // One was told, and the other one waits here.
+            assert_eq!(directory.pending(), left + 1);
+            drop(queue);
+            thread.join().unwrap();
+        });
+        assert_eq!(directory.pending(), left);
+    }
 }
 
 #[test]
