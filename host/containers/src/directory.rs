@@ -4,6 +4,7 @@
 //! copy: whether there is something new is one atomic load, and a look-up touches nothing that others write.
 
 mod chooser;
+mod ids;
 mod inner;
 mod namespaces;
 mod reader;
@@ -23,7 +24,6 @@ use spread::IdHash;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -485,20 +485,7 @@ impl Directory {
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<Handle> {
         let inner = self.lock();
-        if let Some(handle) = inner.ids.get(id) {
-            return Some(*handle);
-        }
-        if id.len() < 12 {
-            return None;
-        }
-        let from = (Bound::Included(id), Bound::Unbounded);
-        let mut found = inner
-            .ids
-            .range::<str, _>(from)
-            .take_while(|(known, _)| known.starts_with(id));
-        match (found.next(), found.next()) {
-            (Some((_, handle)), None) => Some(*handle),
-            _ => None,
-        }
+        let whole = inner.ids.get(id);
+        whole.or_else(|| inner.ids.beginning(id).filter(|_| id.len() >= 12))
     }
 }

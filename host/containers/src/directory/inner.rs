@@ -1,11 +1,12 @@
 //! What the directory knows, behind its lock.
 
+use super::ids::Ids;
 use super::namespaces::Interval;
 use super::spread::{IdHash, give_back};
 use super::{Change, Handle, MOST_WAITING, Shared};
 use crate::cgroup_path;
 use crate::owner::{Awaited, Facts, Kind, Owner, Runtime};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -49,8 +50,7 @@ pub(super) struct Inner {
     pub(super) owners: HashMap<Handle, Known, IdHash>,
     /// The number that was given last.
     pub(super) latest: u32,
-    /// By id: the handle of the latest of it. Ordered, to find by prefix.
-    pub(super) ids: BTreeMap<String, Handle>,
+    pub(super) ids: Ids,
     /// Facts that came before the cgroup.
     pub(super) unplaced: HashMap<String, Facts>,
     pub(super) namespaces: HashMap<u64, Vec<Interval>, IdHash>,
@@ -146,14 +146,14 @@ impl Inner {
         };
         let before = std::mem::replace(&mut known.owner, Arc::clone(&owner));
         let (ended, cgroup) = (known.ended, known.cgroup);
-        if before.facts.id != owner.facts.id && self.ids.get(&before.facts.id) == Some(&handle) {
-            self.ids.remove(&before.facts.id);
+        if before.facts.id != owner.facts.id {
+            self.ids.remove(&before.facts.id, handle);
         }
-        let taken = self.ids.get(&owner.facts.id).and_then(|h| self.known(*h));
+        let taken = self.ids.get(&owner.facts.id).and_then(|h| self.known(h));
         let anothers = taken
             .is_some_and(|other| !other.ended && !same_runtime(&other.owner.facts, &owner.facts));
-        if !owner.facts.id.is_empty() && !anothers {
-            self.ids.insert(owner.facts.id.clone(), handle);
+        if !owner.facts.id.is_empty() {
+            self.ids.add(&owner.facts.id, handle, !anothers);
         }
         for address in &before.facts.addresses {
             if !owner.facts.addresses.contains(address) {
@@ -232,7 +232,7 @@ impl Inner {
         if !facts.awaited.has(Awaited::POD_LABELS) || !pod.labels.is_empty() {
             return;
         }
-        let sandbox = self.ids.get(&pod.sandbox).and_then(|h| self.known(*h));
+        let sandbox = self.ids.get(&pod.sandbox).and_then(|h| self.known(h));
         let Some(known) = sandbox.map(|known| &known.owner.facts) else {
             return;
         };
@@ -262,17 +262,10 @@ impl Inner {
     /// The container that some source means: the latest of its id, if its runtime and cgroup can be the same, else another one
     /// of this id. Ids that users choose are used twice: by namespaces of containerd, by folders of runc.
     pub(super) fn named(&self, facts: &Facts) -> Option<Handle> {
-        let same = |handle: &Handle| {
+        self.ids.all(&facts.id).find(|handle| {
             self.known(*handle)
                 .is_some_and(|known| may_be_same(&known.owner.facts, &known.owner.cgroup, facts))
-        };
-        let latest = *self.ids.get(&facts.id)?;
-        if same(&latest) {
-            return Some(latest);
-        }
-        let others = self.owners.iter();
-        let others = others.filter(|(_, known)| known.owner.facts.id == facts.id);
-        others.map(|(handle, _)| *handle).filter(same).max()
+        })
     }
 
     pub(super) fn release(&mut self, address: IpAddr, handle: Handle, changes: &mut Vec<Change>) {
@@ -320,10 +313,7 @@ impl Inner {
             return;
         };
         give_back(&mut self.owners);
-        let id = &known.owner.facts.id;
-        if self.ids.get(id) == Some(&handle) {
-            self.ids.remove(id);
-        }
+        self.ids.remove(&known.owner.facts.id, handle);
         for namespace in known.namespaces {
             if let Some(intervals) = self.namespaces.get_mut(&namespace) {
                 intervals.retain(|interval| interval.owner != Some(handle));

@@ -417,4 +417,14 @@ fn containers_of_one_id_are_told_apart_by_runtime_and_cgroup() {
     directory.gone(11, 5);
     directory.decide(12, "/c1", of(Runtime::Podman));
     assert_eq!(directory.by_id("c1"), Some(third));
+    // Whoever is left keeps the id.
+    directory.gone(12, 6);
+    directory.sweep(u64::MAX);
+    assert_eq!(directory.by_id("c1"), Some(crio));
+    assert_eq!(learn(Runtime::Containerd, None), Some(first));
+    for cgroup in [10, 13] {
+        directory.gone(cgroup, 7);
+    }
+    directory.sweep(u64::MAX);
+    assert_eq!(directory.by_id("c1"), None);
 }
