@@ -281,6 +281,7 @@ impl Directory {
             entry.path = Some(path.into());
         }
         let (before, gone) = (entry.state, entry.gone);
+        let own = inner.own(cgroup);
         let mut changes = Vec::new();
         let owner = |kind, unit, facts| Owner {
             kind,
@@ -319,6 +320,10 @@ impl Directory {
                 State::Owner(inner.place(cgroup, before, owner, gone, &mut changes))
             }
         };
+        if let Some(own) = own.filter(|own| state != State::Owner(*own)) {
+            inner.end(own, &mut changes);
+            inner.former.entry(cgroup).or_default().push(own);
+        }
         inner.settle(cgroup, state, &mut changes);
         let found = inner.resolve(cgroup);
         inner.tell(&changes);
@@ -396,7 +401,7 @@ impl Directory {
         };
         entry.gone = true;
         changes.push(Change::CgroupGone(cgroup));
-        if let Some(handle) = inner.own(cgroup) {
+        for handle in inner.owners_of(cgroup) {
             inner.close_namespaces(handle, at, &mut changes);
             inner.end(handle, &mut changes);
         }

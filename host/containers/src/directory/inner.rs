@@ -48,6 +48,8 @@ pub(super) struct Inner {
     /// Those that live, and those that are not forgotten yet. Not by place: numbers are not used again, and a few old owners
     /// would keep the places of all that came after them.
     pub(super) owners: HashMap<Handle, Known, IdHash>,
+    /// Owners whose cgroup turned out to be another's, by that cgroup: they are forgotten with it.
+    pub(super) former: HashMap<u64, Vec<Handle>, IdHash>,
     /// The number that was given last.
     pub(super) latest: u32,
     pub(super) ids: Ids,
@@ -87,6 +89,12 @@ impl Inner {
             State::Owner(handle) if self.known(handle)?.cgroup == cgroup => Some(handle),
             _ => None,
         }
+    }
+
+    /// The same, and those of which it was taken to be before.
+    pub(super) fn owners_of(&self, cgroup: u64) -> Vec<Handle> {
+        let former = self.former.get(&cgroup).into_iter().flatten().copied();
+        self.own(cgroup).into_iter().chain(former).collect()
     }
 
     pub(super) fn known(&self, handle: Handle) -> Option<&Known> {
@@ -292,7 +300,8 @@ impl Inner {
         let Some((_, cgroup)) = self.tombstones.pop_front() else {
             return 0;
         };
-        let own = self.own(cgroup);
+        let owners = self.owners_of(cgroup);
+        self.former.remove(&cgroup);
         let mut pending = 0;
         if let Some(entry) = self.cgroups.remove(&cgroup) {
             pending = usize::from(entry.state == State::Pending);
@@ -302,7 +311,7 @@ impl Inner {
         }
         give_back(&mut self.cgroups);
         changes.push(Change::CgroupForgotten(cgroup));
-        if let Some(handle) = own {
+        for handle in owners {
             self.forget(handle, changes);
         }
         pending

@@ -135,11 +135,11 @@ impl Directory {
     /// The last process left a cgroup at `at`: from then on the numbers of its mount namespaces may be another's.
     pub fn emptied(&self, cgroup: u64, at: u64) {
         let mut inner = self.lock();
-        if let Some(handle) = inner.own(cgroup) {
-            let mut changes = Vec::new();
+        let mut changes = Vec::new();
+        for handle in inner.owners_of(cgroup) {
             inner.close_namespaces(handle, at, &mut changes);
-            inner.tell(&changes);
         }
+        inner.tell(&changes);
     }
 
     /// Whose a mount namespace is now; none if nobody knows, or several have it.

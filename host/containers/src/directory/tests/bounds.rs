@@ -113,3 +113,28 @@ fn cgroups_that_inherit_are_forgotten_one_sweep_after_the_other() {
     assert!(inner.inheriting.is_empty());
     assert_eq!((inner.cgroups.len(), inner.owners.len()), (1, 1));
 }
+
+#[test]
+fn an_owner_whose_cgroup_turns_out_to_be_anothers_ends_and_is_forgotten() {
+    let (directory, mut reader) = directory();
+    directory.made(10, Some(1));
+    let container = directory.decide(10, "/a", container("a")).unwrap();
+    let unit = unit(&directory, 11);
+    directory.mount_namespace(77, 11, 5);
+    directory.decide(11, "/u", Decision::Same(container));
+    assert!(!directory.is_live(unit) && directory.is_live(container));
+    directory.gone(11, 10);
+    reader.refresh();
+    assert!(reader.owner(unit).is_some(), "for rows that come late");
+    assert_eq!(reader.by_mount_namespace(77, 9), Found::Owner(unit));
+    assert_eq!(reader.by_mount_namespace(77, 10), Found::Unknown);
+    directory.sweep(u64::MAX);
+    reader.refresh();
+    assert!(reader.owner(unit).is_none());
+    assert_eq!(
+        directory.lock().owners.len(),
+        2,
+        "the host and the container"
+    );
+    assert!(directory.lock().former.is_empty());
+}
