@@ -7,6 +7,7 @@
 mod containerd;
 mod cri;
 mod docker;
+pub(crate) mod kubelet;
 mod line;
 mod podman;
 #[cfg(test)]

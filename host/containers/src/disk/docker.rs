@@ -1,9 +1,11 @@
 //! Docker's files: `config.v2.json` and `hostconfig.json` of a container, and the images' names.
 
+use crate::cgroup_path;
 use crate::disk::spec::Spec;
 use crate::disk::time;
 use crate::files::{self, Root};
 use crate::owner::{Awaited, Facts};
+use crate::runtimes::kubelet;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +21,7 @@ struct Container {
     image: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Config {
     image: Option<String>,
@@ -44,37 +46,60 @@ const MOST_ABOVE: usize = 6;
 
 /// Adds what Docker wrote of a container, which its bundle does not say: the bundle's root lies below Docker's folder.
 pub(super) fn learn(root: &Root, spec: &Spec, facts: &mut Facts) {
-    facts.awaited = Awaited::ALL.without(Awaited::PODS);
+    facts.awaited = Awaited::ALL;
     let Some(rootfs) = spec.rootfs().filter(|path| path.is_absolute()) else {
         return;
     };
     let found = rootfs.ancestors().take(MOST_ABOVE).find_map(|data| {
-        let own = data.join("containers").join(&facts.id);
-        let container = own.join("config.v2.json");
-        let container: Container = root.json(&container, files::ONE).ok()?;
-        (container.id == facts.id).then_some((data, own, container))
+        let containers = data.join("containers");
+        let own = written(root, &containers, &facts.id)?;
+        Some((data, containers, own))
     });
-    let Some((data, own, container)) = found else {
+    let Some((data, containers, own)) = found else {
         return;
     };
     facts.awaited = Awaited::IMAGES;
-    let name = container.name.filter(|name| !name.is_empty());
-    facts.name = name.map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned());
-    facts.started = container.created.as_deref().and_then(time::parse);
-    if let Some(config) = container.config {
-        facts.image = config.image.filter(|image| !image.is_empty());
-        facts.labels = config.labels.unwrap_or_default();
-    }
-    facts.image_id = container.image.filter(|id| !id.is_empty());
-    let host: Option<Host> = root.json(&own.join("hostconfig.json"), files::ONE).ok();
-    match host.and_then(|host| host.network_mode).as_deref() {
-        Some("host") => facts.host_network = Some(true),
-        // As the other one has it.
-        Some(mode) if mode.starts_with("container:") => facts.host_network = None,
-        Some(_) => facts.host_network = Some(false),
-        None => {}
+    facts.name = None;
+    facts.labels.clear();
+    facts.learn(own);
+    if let Some(pod) = facts.pod.as_ref().filter(|_| !facts.sandbox) {
+        let sandbox = written(root, &containers, &pod.sandbox);
+        if !sandbox.is_some_and(|sandbox| kubelet::learn_docker_sandbox(facts, &sandbox)) {
+            facts.awaited = facts.awaited.with(Awaited::POD_LABELS);
+        }
     }
     facts.image_digest = digest(root, data, facts);
+}
+
+/// What is written of one container. A label may have given its id.
+fn written(root: &Root, containers: &Path, id: &str) -> Option<Facts> {
+    if !cgroup_path::is_id(id) {
+        return None;
+    }
+    let own = containers.join(id);
+    let container: Container = root.json(&own.join("config.v2.json"), files::ONE).ok()?;
+    if container.id != id {
+        return None;
+    }
+    let name = container.name.filter(|name| !name.is_empty());
+    let config = container.config.unwrap_or_default();
+    let host: Option<Host> = root.json(&own.join("hostconfig.json"), files::ONE).ok();
+    let mut facts = Facts {
+        id: container.id,
+        name: name.map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned()),
+        image: config.image.filter(|image| !image.is_empty()),
+        image_id: container.image.filter(|id| !id.is_empty()),
+        started: container.created.as_deref().and_then(time::parse),
+        labels: config.labels.unwrap_or_default(),
+        ..Facts::default()
+    };
+    facts.host_network = match host.and_then(|host| host.network_mode).as_deref() {
+        // As the other one has it.
+        Some(mode) if mode.starts_with("container:") => None,
+        mode => mode.map(|mode| mode == "host"),
+    };
+    kubelet::learn_docker(&mut facts);
+    Some(facts)
 }
 
 /// The digest by which the image was pulled, where it was.

@@ -86,6 +86,85 @@ fn docker_writes_names_labels_and_images_beside_its_containers() {
 }
 
 #[test]
+fn docker_writes_pods_as_labels_and_their_own_labels_at_the_sandbox() {
+    let disk = Disk::new();
+    let sandbox_id = ID.replace('3', "5");
+    let of_pod = |name: &str, labels: &str| {
+        format!(
+            r#"{{"Name":"/k8s_{name}_web-0_prod_u-1_0","Config":{{"Labels":{{"io.kubernetes.pod.name":"web-0",
+            "io.kubernetes.pod.namespace":"prod","io.kubernetes.pod.uid":"u-1",{labels}}}}},"ID":"#
+        )
+    };
+    let sandbox = of_pod(
+        "POD",
+        r#""io.kubernetes.container.name":"POD","io.kubernetes.docker.type":"podsandbox","app":"web""#,
+    );
+    let app = of_pod(
+        "app",
+        &format!(
+            r#""io.kubernetes.container.name":"app","io.kubernetes.docker.type":"container","io.kubernetes.sandbox.id":"{sandbox_id}""#
+        ),
+    );
+    let write = |id: &str, container: &str, mode: &str| {
+        let bundle = format!("/srv/exec/containerd/daemon/{TASKS}/moby/{id}");
+        let config = format!(
+            r#"{{"root":{{"path":"/srv/data/overlay2/ab/merged"}},"linux":{{"cgroupsPath":"/docker/{id}",
+            "namespaces":[{{"type":"network","path":"/proc/1/ns/net"}}]}}}}"#
+        );
+        disk.write(&format!("{bundle}/config.json"), config);
+        let own = format!("/srv/data/containers/{id}");
+        disk.write(
+            &format!("{own}/config.v2.json"),
+            format!("{container}\"{id}\"}}"),
+        );
+        disk.write(
+            &format!("{own}/hostconfig.json"),
+            format!(r#"{{"NetworkMode":"{mode}"}}"#),
+        );
+    };
+    let told = |id: &str| {
+        let bundle = format!("/srv/exec/containerd/daemon/{TASKS}/moby/{id}");
+        disk.confirm(id, Some(&bundle), &format!("/docker/{id}"))
+            .unwrap()
+    };
+    // Before its sandbox can be read, the labels of the pod may still come.
+    write(ID, &app, &format!("container:{sandbox_id}"));
+    let facts = told(ID);
+    assert_eq!(facts.pod.map(|pod| pod.labels), Some(labels(&[])));
+    assert_eq!(facts.awaited, Awaited::IMAGES.with(Awaited::POD_LABELS));
+    write(&sandbox_id, &sandbox, "host");
+    let facts = told(ID);
+    let pod = Pod {
+        name: "web-0".to_owned(),
+        namespace: "prod".to_owned(),
+        uid: "u-1".to_owned(),
+        container: "app".to_owned(),
+        labels: labels(&[("app", "web")]),
+        owner: None,
+        sandbox: sandbox_id.clone(),
+    };
+    assert_eq!(facts.pod.as_ref(), Some(&pod));
+    assert_eq!(facts.name.as_deref(), Some("app"));
+    assert_eq!((facts.sandbox, facts.host_network), (false, Some(true)));
+    assert_eq!(facts.awaited, Awaited::IMAGES);
+    let facts = told(&sandbox_id);
+    let pod = Pod {
+        container: String::new(),
+        ..pod
+    };
+    assert_eq!(facts.pod, Some(pod));
+    assert_eq!((facts.sandbox, facts.host_network), (true, Some(true)));
+    assert_eq!(facts.awaited, Awaited::IMAGES);
+    // A label is no path.
+    write(ID, &app.replace(&sandbox_id, "../containers/x"), "none");
+    assert_eq!(
+        told(ID).pod.map(|pod| pod.labels),
+        Some(labels(&[])),
+        "of nobody"
+    );
+}
+
+#[test]
 fn containerd_writes_labels_as_annotations_and_kubernetes_its_own() {
     let disk = Disk::new();
     let bundle = |ns: &str, id: &str| format!("/run/containerd/{TASKS}/{ns}/{id}");

@@ -5,7 +5,7 @@
 
 use super::cri::{self, Cri};
 use super::line::{Failure, Grpc, MOST_CONTAINERS, Session};
-use super::{Line, SANDBOX, Source, digest, some};
+use super::{Line, SANDBOX, Source, digest, kubelet, some};
 use crate::owner::{Facts, Pod};
 use containerd_client::events::{
     ContainerCreate, ContainerDelete, ContainerUpdate, TaskExit, TaskStart,
@@ -204,7 +204,7 @@ fn facts(namespace: &str, container: Container) -> Facts {
     };
     if namespace == KUBERNETES {
         let mut pod = Pod::default();
-        cri::by_labels(&mut pod, &labels);
+        kubelet::by_labels(&mut pod, &labels);
         facts.sandbox = labels
             .get("io.cri-containerd.kind")
             .is_some_and(|kind| kind == "sandbox");

@@ -4,7 +4,7 @@
 //! The messages are those of v1. A server that knows only v1alpha2 is spoken to by that name: the bytes are the same.
 
 use super::line::{Failure, Grpc, Session};
-use super::{Line, Source, digest, is_digest, some};
+use super::{Line, Source, digest, is_digest, kubelet, some};
 use crate::owner::{Facts, Pod};
 use futures_util::future::select;
 use k8s_cri::v1::{
@@ -24,12 +24,6 @@ use tonic::{Code, Request, Status};
 
 /// How often a server without events is asked for its list.
 const POLL: Duration = Duration::from_secs(2);
-/// The labels by which kubelet names the pod of a container.
-const POD_NAME: &str = "io.kubernetes.pod.name";
-const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
-const POD_UID: &str = "io.kubernetes.pod.uid";
-const CONTAINER_NAME: &str = "io.kubernetes.container.name";
-
 /// One server, over a connection that others may use, too.
 pub(super) struct Cri {
     grpc: Grpc,
@@ -121,7 +115,7 @@ impl Cri {
             container: name.clone(),
             ..pod
         };
-        by_labels(&mut pod, &facts.labels);
+        kubelet::by_labels(&mut pod, &facts.labels);
         facts.name = some(name);
         facts.pod = Some(pod);
         facts.host_network = host_network;
@@ -264,53 +258,17 @@ impl Cri {
 fn pod(sandbox: String, metadata: PodSandboxMetadata, labels: &HashMap<String, String>) -> Pod {
     let labels: BTreeMap<String, String> = labels
         .iter()
-        .filter(|(key, _)| ![POD_NAME, POD_NAMESPACE, POD_UID].contains(&key.as_str()))
+        .filter(|(key, _)| !kubelet::OF_POD.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     Pod {
-        owner: owner(&metadata.name, &labels),
+        owner: kubelet::owner(&metadata.name, &labels),
         name: metadata.name,
         namespace: metadata.namespace,
         uid: metadata.uid,
         container: String::new(),
         labels,
         sandbox,
-    }
-}
-
-/// What made a pod, where its controller leaves its own name in labels.
-fn owner(pod: &str, labels: &BTreeMap<String, String>) -> Option<(String, String)> {
-    let label = |key: &str| {
-        labels
-            .get(key)
-            .map(String::as_str)
-            .filter(|v| !v.is_empty())
-    };
-    let (kind, name) = if let Some(hash) = label("pod-template-hash") {
-        // NAME-HASH-XXXXX: a replica set's pod has the name of the set, which ends in the hash, and five letters.
-        let (set, random) = pod.rsplit_once('-')?;
-        let own = set.strip_suffix(hash)?.ends_with('-') && random.len() == 5;
-        ("ReplicaSet", own.then_some(set)?)
-    } else if label("statefulset.kubernetes.io/pod-name") == Some(pod) {
-        ("StatefulSet", pod.rsplit_once('-')?.0)
-    } else {
-        let job = label("batch.kubernetes.io/job-name").or_else(|| label("job-name"))?;
-        ("Job", job)
-    };
-    Some((kind.to_owned(), name.to_owned()))
-}
-
-/// The pod as kubelet's labels on a container name it, where nothing better does.
-pub(super) fn by_labels(pod: &mut Pod, labels: &BTreeMap<String, String>) {
-    for (part, key) in [
-        (&mut pod.name, POD_NAME),
-        (&mut pod.namespace, POD_NAMESPACE),
-        (&mut pod.uid, POD_UID),
-        (&mut pod.container, CONTAINER_NAME),
-    ] {
-        if let (true, Some(value)) = (part.is_empty(), labels.get(key)) {
-            part.clone_from(value);
-        }
     }
 }
 
@@ -433,32 +391,6 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn labels(of: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let own = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
-        of.iter().map(own).collect()
-    }
-
-    #[test]
-    fn an_owner_is_named_only_where_its_controller_left_its_name() {
-        let named = |pod, all: &[(&str, &str)]| {
-            owner(pod, &labels(all)).map(|(kind, name)| format!("{kind}/{name}"))
-        };
-        let hash = [("pod-template-hash", "7d9f")];
-        assert_eq!(
-            named("web-7d9f-abcde", &hash).as_deref(),
-            Some("ReplicaSet/web-7d9f")
-        );
-        // A pod of another name with a copied label.
-        assert_eq!(named("web-1", &hash), None);
-        assert_eq!(named("x7d9f-abcde", &hash), None);
-        let ordinal = [("statefulset.kubernetes.io/pod-name", "db-0")];
-        assert_eq!(named("db-0", &ordinal).as_deref(), Some("StatefulSet/db"));
-        assert_eq!(named("db-1", &ordinal), None);
-        let job = [("job-name", "once")];
-        assert_eq!(named("once-x", &job).as_deref(), Some("Job/once"));
-        assert_eq!(named("web", &[]), None);
-    }
 
     #[test]
     fn an_image_is_named_by_whatever_is_a_name_and_its_digest_by_whatever_is_one() {

@@ -2,10 +2,11 @@
 //!
 //! At the start and after each return: one subscription, one list, then one inspect for each container that runs (its
 //! process, its cgroup's parent, when it started) and one for each image (its digest), which is remembered. A new
-//! container is looked up by a list of one, which answers while an inspect still waits for the start.
+//! container is looked up by a list of one, which answers while an inspect still waits for the start. Pods are what
+//! cri-dockerd's labels say: a container has its pod's own labels from its sandbox.
 
 use super::line::{Budget, CALL, Failure, MOST_CONTAINERS, Session, within};
-use super::{Source, digest, is_digest, some};
+use super::{Source, digest, is_digest, kubelet, some};
 use crate::owner::{Facts, Runtime};
 use bollard::Docker;
 use bollard::models::{
@@ -78,7 +79,8 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
         .filter(|container| container.state == Some(ContainerSummaryStateEnum::RUNNING))
         .filter_map(|container| container.id.clone())
         .collect();
-    let listed: Vec<Facts> = all.into_iter().filter_map(facts).collect();
+    let mut listed: Vec<Facts> = all.into_iter().filter_map(facts).collect();
+    learn_from_sandboxes(&mut listed);
     source.listed(listed.iter().cloned());
     let details = async {
         for id in &running {
@@ -114,9 +116,9 @@ async fn follow(source: &Rc<Source>, docker: &Docker, images: &Images, event: Ev
     };
     match action.as_str() {
         "create" | "rename" | "update" => {
-            if let Ok(Some(mut facts)) = one(docker, &id).await {
-                // For a moment the list has both names, the old one first.
-                if action == "rename" {
+            if let Ok(Some(mut facts)) = told(source, docker, &id).await {
+                // For a moment the list has both names, the old one first. In a pod neither is shown.
+                if action == "rename" && facts.pod.is_none() {
                     facts.name = attributes.remove("name").and_then(some).or(facts.name);
                 }
                 source.changed(facts.clone());
@@ -140,11 +142,44 @@ pub(super) async fn look_up(source: &Source, id: &str) -> Result<(), Failure> {
         return Ok(());
     };
     let Client { docker, images } = &*client;
-    if let Some(facts) = one(docker, id).await? {
+    if let Some(facts) = told(source, docker, id).await? {
         source.changed(facts.clone());
         source.detailed(images.name(docker, &facts).await);
     }
     Ok(())
+}
+
+/// The pods of all that is listed.
+fn learn_from_sandboxes(listed: &mut [Facts]) {
+    let sandboxes = listed.iter().filter(|facts| facts.sandbox).cloned();
+    let sandboxes: HashMap<String, Facts> = sandboxes.map(|f| (f.id.clone(), f)).collect();
+    for facts in listed.iter_mut().filter(|facts| !facts.sandbox) {
+        let sandbox = facts.pod.as_ref().map(|pod| pod.sandbox.as_str());
+        if let Some(sandbox) = sandbox.and_then(|id| sandboxes.get(id)) {
+            kubelet::learn_docker_sandbox(facts, sandbox);
+        }
+    }
+}
+
+/// One container, with what its sandbox says of its pod.
+async fn told(source: &Source, docker: &Docker, id: &str) -> Result<Option<Facts>, Failure> {
+    let Some(mut facts) = one(docker, id).await? else {
+        return Ok(None);
+    };
+    if let Some(pod) = facts.pod.as_ref().filter(|_| !facts.sandbox)
+        && !pod.sandbox.is_empty()
+    {
+        let known = source.with(&pod.sandbox, |sandbox| sandbox.clone());
+        let sandbox = match known.filter(|known| known.sandbox) {
+            // It came after the list, and its event is still to come.
+            None => one(docker, &pod.sandbox).await.ok().flatten(),
+            known => known,
+        };
+        if let Some(sandbox) = sandbox {
+            kubelet::learn_docker_sandbox(&mut facts, &sandbox);
+        }
+    }
+    Ok(Some(facts))
 }
 
 async fn one(docker: &Docker, id: &str) -> Result<Option<Facts>, Failure> {
@@ -182,7 +217,9 @@ fn facts(container: ContainerSummary) -> Option<Facts> {
         .filter_map(|text| text?.parse().ok())
         .collect();
     let mode = container.host_config.and_then(|config| config.network_mode);
-    Some(Facts {
+    // One that has another's network has what that one has.
+    let mode = mode.filter(|mode| !mode.starts_with("container:"));
+    let mut facts = Facts {
         id,
         runtime: Some(Runtime::Docker),
         name: name.and_then(some),
@@ -197,7 +234,9 @@ fn facts(container: ContainerSummary) -> Option<Facts> {
         host_network: mode.map(|mode| mode == "host"),
         addresses,
         ..Facts::default()
-    })
+    };
+    kubelet::learn_docker(&mut facts);
+    Some(facts)
 }
 
 async fn inspected(docker: &Docker, id: &str) -> Result<Facts, Failure> {

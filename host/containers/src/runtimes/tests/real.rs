@@ -58,6 +58,72 @@ fn docker_tells_of_containers_that_run_that_come_and_that_go() {
     listener.forgets(&first);
 }
 
+/// The labels that cri-dockerd gives to the containers of a pod.
+#[test]
+fn pods_of_docker_are_told_by_the_labels_of_their_containers() {
+    let docker = Docker::start();
+    let (name, kind, of) = (
+        "io.kubernetes.container.name",
+        "io.kubernetes.docker.type",
+        "io.kubernetes.sandbox.id",
+    );
+    let run = |container: &str, more: &[(&str, &str)], network: &str| {
+        let kubelets = [
+            ("io.kubernetes.pod.name", "web-7d9f-abcde"),
+            ("io.kubernetes.pod.namespace", "shop"),
+            ("io.kubernetes.pod.uid", "u-1"),
+            (name, container),
+        ];
+        let args = ["--network", network, "--", "sleep", "3600"];
+        let own = format!("k8s_{container}_web-7d9f-abcde_shop_u-1_0");
+        docker.run(&own, &[&kubelets, more].concat(), &args)
+    };
+    let own = [
+        (kind, "podsandbox"),
+        ("app", "web"),
+        ("pod-template-hash", "7d9f"),
+        ("annotation.note", "x"),
+    ];
+    let sandbox = run("POD", &own, "host");
+    let network = format!("container:{sandbox}");
+    let server = run("server", &[(kind, "container"), (of, &sandbox)], &network);
+    let sockets = Sockets {
+        docker: Some(docker.socket()),
+        ..Sockets::default()
+    };
+    let listener = listen(sockets).ready();
+    let check = |id: &str, container: &str| {
+        let known = listener.knows(id, |facts| {
+            facts.pod.as_ref().is_some_and(|pod| !pod.labels.is_empty())
+        });
+        assert!(!known.sandbox);
+        assert_eq!(known.name.as_deref(), Some(container));
+        assert_eq!(known.host_network, Some(true));
+        let pod = known.pod.unwrap();
+        assert_eq!((&*pod.namespace, &*pod.name), ("shop", "web-7d9f-abcde"));
+        assert_eq!((&*pod.uid, &*pod.container), ("u-1", container));
+        assert_eq!(pod.sandbox, sandbox);
+        let labels: Vec<&str> = pod.labels.keys().map(String::as_str).collect();
+        assert_eq!(labels, ["app", "pod-template-hash"]);
+        assert_eq!(pod.owner, Some(("ReplicaSet".into(), "web-7d9f".into())));
+    };
+    check(&server, "server");
+    let known = listener.knows(&sandbox, |_| true);
+    assert!(known.sandbox);
+    assert_eq!(known.name.as_deref(), Some("web-7d9f-abcde"));
+
+    // One that comes later, by its event and by a question; another name of Docker's changes nothing.
+    let later = run("proxy", &[(kind, "container"), (of, &sandbox)], &network);
+    listener.runtimes.ask(Runtime::Docker, &later, None);
+    check(&later, "proxy");
+    listener.has_all(Runtime::Docker, &later);
+    docker.rename("k8s_proxy_web-7d9f-abcde_shop_u-1_0", "other");
+    let plain = docker.run("plain", &[(kind, "podsandbox")], &SLEEP);
+    let known = listener.knows(&plain, |facts| facts.pid.is_some());
+    assert_eq!((known.sandbox, known.pod), (false, None));
+    check(&later, "proxy");
+}
+
 #[test]
 fn a_container_is_looked_up_while_it_starts() {
     let docker = Docker::start();
