@@ -13,6 +13,7 @@ mod podman;
 #[cfg(test)]
 mod tests;
 mod time;
+mod told;
 
 use crate::Options;
 use crate::owner::{Facts, Runtime};
@@ -29,6 +30,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
+use told::Told;
 
 /// The shortest and the longest time between two looks at a socket that is not there or failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
@@ -274,8 +276,8 @@ async fn watch(
 struct Shelf {
     tell: Box<dyn Fn(Said) + Send + Sync>,
     settled: Arc<Settled>,
-    /// By source, then by id.
-    known: RefCell<BTreeMap<(Runtime, usize), BTreeMap<String, Facts>>>,
+    /// By source.
+    known: RefCell<BTreeMap<(Runtime, usize), Told>>,
 }
 
 /// What a question needs of a session of gRPC.
@@ -423,31 +425,19 @@ impl Source {
         }
     }
 
+    /// A list is about to be asked for: what is told from now on is newer.
+    fn lists(&self) {
+        self.own(Told::begin);
+    }
+
     /// All containers of this source.
     fn listed(&self, all: impl IntoIterator<Item = Facts>) {
-        let mut listed: BTreeMap<String, Facts> = BTreeMap::new();
-        for mut facts in all.into_iter().take(MOST_CONTAINERS) {
-            facts.bound();
-            facts.runtime = Some(self.runtime);
-            listed.insert(facts.id.clone(), facts);
-        }
-        let mut known = self.shelf.known.borrow_mut();
-        let own = known.entry((self.runtime, self.place)).or_default();
-        for (id, facts) in &mut listed {
-            // Details that a list does not have were asked for before; only the process may be another now.
-            if let Some(mut before) = own.remove(id) {
-                before.pid = None;
-                before.learn(std::mem::take(facts));
-                *facts = before;
-            }
-        }
-        *own = listed;
+        self.own(|own| own.listed(self.runtime, all));
+        let known = self.shelf.known.borrow();
         let same = known
             .iter()
             .filter(|((runtime, _), _)| *runtime == self.runtime);
-        let union = same
-            .flat_map(|(_, facts)| facts.values().cloned())
-            .collect();
+        let union = same.flat_map(|(_, told)| told.all().cloned()).collect();
         drop(known);
         if !self.answers.replace(true) {
             if !self.hopes.replace(true)
@@ -467,20 +457,9 @@ impl Source {
         }
         facts.bound();
         facts.runtime = Some(self.runtime);
-        let mut known = self.shelf.known.borrow_mut();
-        let own = known.entry((self.runtime, self.place)).or_default();
-        if own.len() >= MOST_CONTAINERS && !own.contains_key(&facts.id) {
-            return;
+        if let Some(now) = self.own(|own| own.changed(facts)) {
+            self.tell(Said::Changed(now));
         }
-        let before = own.entry(facts.id.clone()).or_default();
-        let mut now = before.clone();
-        now.learn(facts);
-        if now == *before {
-            return;
-        }
-        *before = now.clone();
-        drop(known);
-        self.tell(Said::Changed(now));
     }
 
     /// More is known of a container that was told before; another may have been removed since.
@@ -492,24 +471,23 @@ impl Source {
 
     /// A container's process has ended; the container may go on with another.
     fn stopped(&self, id: &str) {
-        self.with(id, |facts| facts.pid = None);
+        self.own(|own| own.stopped(id));
     }
 
     fn removed(&self, id: &str) {
-        let mut known = self.shelf.known.borrow_mut();
-        let own = known.entry((self.runtime, self.place)).or_default();
-        let there = own.remove(id).is_some();
-        drop(known);
-        if there {
+        if self.own(|own| own.removed(id)) {
             self.tell(Said::Removed(self.runtime, id.to_owned()));
         }
     }
 
     /// What is known of a container.
-    fn with<T>(&self, id: &str, f: impl FnOnce(&mut Facts) -> T) -> Option<T> {
+    fn with<T>(&self, id: &str, f: impl FnOnce(&Facts) -> T) -> Option<T> {
+        self.own(|own| own.get(id).map(f))
+    }
+
+    fn own<T>(&self, f: impl FnOnce(&mut Told) -> T) -> T {
         let mut known = self.shelf.known.borrow_mut();
-        let own = known.get_mut(&(self.runtime, self.place))?;
-        own.get_mut(id).map(f)
+        f(known.entry((self.runtime, self.place)).or_default())
     }
 }
 

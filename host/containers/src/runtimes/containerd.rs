@@ -85,6 +85,7 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
 
 /// All containers of all namespaces, then their details.
 async fn list(source: &Rc<Source>, line: &Line) -> Result<(), Failure> {
+    source.lists();
     let namespaces: ListNamespacesResponse = line
         .grpc
         .ask(

@@ -347,6 +347,7 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
         "/runtime.v1.RuntimeService/GetContainerEvents".to_owned(),
         GetEventsRequest {},
     );
+    source.lists();
     let listed = cri.list().await?;
     source.listed(listed.iter().cloned());
     let follow = async {
@@ -371,6 +372,7 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
         let mut before: Vec<String> = listed.iter().map(|facts| facts.id.clone()).collect();
         loop {
             tokio::time::sleep(POLL).await;
+            source.lists();
             let mut now = cri.list().await?;
             source.listed(now.iter().cloned());
             let ids = now.iter().map(|facts| facts.id.clone()).collect();

@@ -69,6 +69,7 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
     }));
     let mut events = std::pin::pin!(events);
 
+    source.lists();
     let all = within(docker.list_containers(Some(ListContainersOptions {
         all: true,
         ..ListContainersOptions::default()

@@ -139,6 +139,7 @@ pub(super) async fn session(source: &Rc<Source>) -> Session {
         "{API}/events?stream=true&since={since}&filters=%7B%22type%22%3A%5B%22container%22%5D%7D"
     );
     let mut events = Lines::open(&source.path, &events).await?;
+    source.lists();
     let all: Vec<Listed> = ask(source, "/containers/json?all=true")
         .await?
         .unwrap_or_default();

@@ -1,7 +1,7 @@
 //! CRI-O, of which this machine's packages have none: from its answers, as the interface has them.
 
-use super::server::{Server, recorded};
-use super::{Runtime, Sockets, listen};
+use super::server::{Answer, Server, recorded};
+use super::{Runtime, Said, Sockets, listen, until};
 use k8s_cri::v1::{
     Container, ContainerMetadata, ContainerStatus, ContainerStatusResponse, ImageSpec,
     LinuxPodSandboxStatus, ListContainersResponse, ListPodSandboxResponse, Namespace,
@@ -9,6 +9,9 @@ use k8s_cri::v1::{
     PodSandboxStatus, PodSandboxStatusResponse,
 };
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 
 const SANDBOX: &str = "5a0d2f";
 const CONTAINER: &str = "c0ffee";
@@ -136,4 +139,56 @@ fn pods_of_crio_are_told_from_recorded_answers() {
     assert!(known.sandbox);
     let addresses: Vec<String> = known.addresses.iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["10.1.2.3", "fd00::3"]);
+}
+
+/// A list that is under way says nothing of what was told meanwhile; the next one does.
+#[test]
+fn what_is_told_while_a_list_is_under_way_stays_until_the_next() {
+    const AT_ONCE: usize = 0;
+    const HOLD: usize = 1;
+    const HELD: usize = 2;
+    let recorded = answers();
+    // When a list of all is answered, which is empty.
+    let lists = Arc::new(AtomicUsize::new(AT_ONCE));
+    let state = Arc::clone(&lists);
+    let server = Server::grpc_of(move |method, question| {
+        let of_all = method.starts_with("List") && question.is_empty();
+        match recorded.get(method) {
+            None => Answer::Unimplemented,
+            Some(_) if of_all && method == "ListContainers" => {
+                let hold = state.compare_exchange(HOLD, HELD, SeqCst, SeqCst);
+                match hold.unwrap_or_else(|now| now) {
+                    AT_ONCE => Answer::Message(Vec::new()),
+                    _ => Answer::Later,
+                }
+            }
+            Some(_) if of_all => Answer::Message(Vec::new()),
+            Some(one) => Answer::Message(one.clone()),
+        }
+    });
+    let listener = listen(Sockets {
+        crio: Some(server.socket()),
+        ..Sockets::default()
+    })
+    .ready();
+    lists.store(HOLD, SeqCst);
+    until("a list that waits", || {
+        (lists.load(SeqCst) == HELD).then_some(())
+    });
+    listener.runtimes.ask(Runtime::Crio, CONTAINER, None);
+    listener.has_all(Runtime::Crio, CONTAINER);
+    listener.knows(CONTAINER, |facts| facts.image_digest.is_some());
+    let before = listener.heard.lock().unwrap().said.len();
+    lists.store(AT_ONCE, SeqCst);
+    let listed = until("the list", || {
+        let heard = listener.heard.lock().unwrap();
+        heard.said.iter().skip(before).find_map(|said| match said {
+            Said::Listed(_, all) => Some(all.clone()),
+            _ => None,
+        })
+    });
+    let ids: Vec<&str> = listed.iter().map(|facts| facts.id.as_str()).collect();
+    assert_eq!(ids, [CONTAINER]);
+    assert!(listed.iter().all(|facts| facts.image_digest.is_some()));
+    listener.forgets(CONTAINER);
 }

@@ -9,7 +9,21 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
+
+/// After which time one that said "later" is asked again.
+const LATER: Duration = Duration::from_millis(10);
+
+/// What a server has to say.
+pub(super) enum Answer {
+    /// This message, encoded.
+    Message(Vec<u8>),
+    /// That it does not know the method.
+    Unimplemented,
+    /// Nothing yet.
+    Later,
+}
 
 /// A server in threads that nobody waits for; its socket goes with it.
 pub(super) struct Server {
@@ -53,22 +67,42 @@ impl Server {
 
     /// A gRPC server: the recorded answer of each method, encoded. A method without one is not implemented.
     pub(super) fn grpc(recorded: HashMap<&'static str, Vec<u8>>) -> Self {
+        Self::grpc_of(move |method, _| match recorded.get(method) {
+            Some(message) => Answer::Message(message.clone()),
+            None => Answer::Unimplemented,
+        })
+    }
+
+    /// The same, which answers by the method and the question, encoded.
+    pub(super) fn grpc_of(
+        answers: impl Fn(&str, &[u8]) -> Answer + Send + Sync + Clone + 'static,
+    ) -> Self {
         Self::start(move |stream| {
             stream.set_nonblocking(true).unwrap();
             let executor = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap();
-            let recorded = recorded.clone();
+            let answers = answers.clone();
             executor.block_on(async move {
                 let stream = tokio::net::UnixStream::from_std(stream).unwrap();
                 let service =
                     hyper::service::service_fn(move |request: http::Request<Incoming>| {
-                        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-                        let found = recorded.get(method).cloned();
+                        let answers = answers.clone();
                         async move {
-                            request.into_body().collect().await?;
-                            Ok::<_, hyper::Error>(answer(found))
+                            let path = request.uri().path().to_owned();
+                            let method = path.rsplit('/').next().unwrap_or_default();
+                            let body = request.into_body().collect().await?.to_bytes();
+                            // Before the question are five bytes about its length.
+                            let question = body.get(5..).unwrap_or_default();
+                            let message = loop {
+                                match answers(method, question) {
+                                    Answer::Message(message) => break Some(message),
+                                    Answer::Unimplemented => break None,
+                                    Answer::Later => tokio::time::sleep(LATER).await,
+                                }
+                            };
+                            Ok::<_, hyper::Error>(answer(message))
                         }
                     });
                 hyper::server::conn::http2::Builder::new(TokioExecutor::new())
