@@ -18,9 +18,10 @@ mod told;
 use crate::Options;
 use crate::owner::{Facts, Runtime};
 use cri::Cri;
-use line::{Failure, Grpc, MOST_CONTAINERS, Session};
+use line::{Failure, Grpc, MOST_CONTAINERS, Session, within};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -28,13 +29,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::LocalSet;
 use told::Told;
 
 /// The shortest and the longest time between two looks at a socket that is not there or failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
-/// The most questions that wait. More are dropped: the runtimes' events bring the same.
+/// The most questions to one source that wait or are asked. More have failed at once: the runtimes' events bring the same.
 const MOST_QUESTIONS: usize = 1024;
 /// The most questions asked of one source at once.
 const AT_ONCE: usize = 8;
@@ -69,8 +71,19 @@ pub(crate) enum Said {
 #[derive(Debug)]
 pub(crate) struct Runtimes {
     questions: Option<mpsc::Sender<Question>>,
+    tell: Tell,
     settled: Arc<Settled>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Whom to tell.
+#[derive(Clone)]
+struct Tell(Arc<dyn Fn(Said) + Send + Sync>);
+
+impl fmt::Debug for Tell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tell")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -121,15 +134,17 @@ impl Runtimes {
             }
         }
         let (questions, inbox) = mpsc::channel(MOST_QUESTIONS);
-        let theirs = Arc::clone(&settled);
+        let tell = Tell(Arc::from(tell));
+        let theirs = (tell.clone(), Arc::clone(&settled));
         let thread = std::thread::Builder::new()
             .name("ig-runtimes".to_owned())
             .spawn(move || {
                 let tasks = LocalSet::new();
-                tasks.block_on(&executor, watch(sockets, tell, theirs, inbox));
+                tasks.block_on(&executor, watch(sockets, theirs.0, theirs.1, inbox));
             })?;
         Ok(Self {
             questions: Some(questions),
+            tell,
             settled,
             thread: Some(thread),
         })
@@ -143,8 +158,10 @@ impl Runtimes {
                 id: id.to_owned(),
                 namespace: namespace.map(str::to_owned),
             };
-            // Full: the events bring it.
-            questions.try_send(question).ok();
+            // Full: it has failed, and the events bring it.
+            if let Err(TrySendError::Full(question)) = questions.try_send(question) {
+                (self.tell.0)(Said::Whole(question.runtime, question.id));
+            }
         }
     }
 
@@ -220,7 +237,7 @@ fn sockets(options: &Options) -> Vec<(Runtime, PathBuf)> {
 /// The thread: until nobody can ask any more.
 async fn watch(
     sockets: Vec<(Runtime, PathBuf)>,
-    tell: Box<dyn Fn(Said) + Send + Sync>,
+    tell: Tell,
     settled: Arc<Settled>,
     mut inbox: mpsc::Receiver<Question>,
 ) {
@@ -239,6 +256,7 @@ async fn watch(
                 path,
                 shelf: Rc::clone(&shelf),
                 at_once: Semaphore::new(AT_ONCE),
+                seats: Arc::new(Semaphore::new(MOST_QUESTIONS)),
                 settled: Cell::new(false),
                 hopes: Cell::new(true),
                 answers: Cell::new(false),
@@ -259,8 +277,10 @@ async fn watch(
         });
         for source in sources.iter().filter(|s| s.runtime == question.runtime) {
             if source.answers.get() {
-                let answer = Rc::clone(source).answer(question.clone(), Rc::clone(&asked));
-                tokio::task::spawn_local(answer);
+                if let Some(seat) = source.seat() {
+                    let (source, asked) = (Rc::clone(source), Rc::clone(&asked));
+                    tokio::task::spawn_local(source.answer(question.clone(), asked, seat));
+                }
             } else if source.hopes.get() {
                 // It lists all when it does.
                 let mut waiting = source.waiting.borrow_mut();
@@ -274,7 +294,7 @@ async fn watch(
 
 /// What all sources said, and whom to tell.
 struct Shelf {
-    tell: Box<dyn Fn(Said) + Send + Sync>,
+    tell: Tell,
     settled: Arc<Settled>,
     /// By source.
     known: RefCell<BTreeMap<(Runtime, usize), Told>>,
@@ -297,7 +317,7 @@ struct Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         let id = std::mem::take(&mut self.id);
-        (self.shelf.tell)(Said::Whole(self.runtime, id));
+        (self.shelf.tell.0)(Said::Whole(self.runtime, id));
     }
 }
 
@@ -308,6 +328,8 @@ struct Source {
     path: PathBuf,
     shelf: Rc<Shelf>,
     at_once: Semaphore,
+    /// One for each question that waits or is asked.
+    seats: Arc<Semaphore>,
     settled: Cell<bool>,
     /// It answers, or may do so at its first try.
     hopes: Cell<bool>,
@@ -365,17 +387,31 @@ impl Source {
         }
     }
 
-    async fn answer(self: Rc<Self>, question: Question, asked: Rc<Asked>) {
+    /// Room for one more question. None: they are too many.
+    fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.seats).try_acquire_owned().ok()
+    }
+
+    async fn answer(
+        self: Rc<Self>,
+        question: Question,
+        asked: Rc<Asked>,
+        seat: OwnedSemaphorePermit,
+    ) {
         let mut pauses = SANDBOX.into_iter();
-        while let Ok(turn) = self.at_once.acquire().await {
-            let found = self.look_up(&question).await;
-            drop(turn);
-            match (found, pauses.next()) {
+        loop {
+            // Who asked waits for its turn as well.
+            let found = within(async {
+                let _turn = self.at_once.acquire().await.map_err(Failure::new)?;
+                self.look_up(&question).await
+            });
+            match (found.await, pauses.next()) {
                 (Ok(false), Some(pause)) => tokio::time::sleep(pause).await,
                 // What fails here is found by the session as well, which says so.
                 _ => break,
             }
         }
+        drop(seat);
         // What was told before may have been taken for an earlier container of this id: one that was restarted, or had
         // the same name.
         let known = self.with(&question.id, |facts| facts.clone());
@@ -401,7 +437,7 @@ impl Source {
     }
 
     fn tell(&self, said: Said) {
-        (self.shelf.tell)(said);
+        (self.shelf.tell.0)(said);
     }
 
     /// It does not answer.

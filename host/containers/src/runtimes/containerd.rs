@@ -21,6 +21,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
@@ -313,8 +314,11 @@ async fn follow(source: &Rc<Source>, line: &Line, event: Envelope) {
                     pid: Some(pid),
                     ..Facts::default()
                 });
-                if namespace == KUBERNETES {
-                    tokio::task::spawn_local(pod(Rc::clone(source), line.clone(), container_id));
+                if namespace == KUBERNETES
+                    && let Some(seat) = source.seat()
+                {
+                    let pod = pod(Rc::clone(source), line.clone(), container_id, seat);
+                    tokio::task::spawn_local(pod);
                 }
             }
         }
@@ -358,8 +362,9 @@ async fn get(source: &Source, line: &Line, namespace: &str, id: &str) -> Result<
     Ok(())
 }
 
-/// One container or sandbox of Kubernetes' namespace, as soon as that interface has it.
-async fn pod(source: Rc<Source>, line: Line, id: String) {
+/// One container or sandbox of Kubernetes' namespace, as soon as that interface has it. Nobody waits for that, so it waits for
+/// its turn as long as it takes.
+async fn pod(source: Rc<Source>, line: Line, id: String, _seat: OwnedSemaphorePermit) {
     for pause in SANDBOX {
         let Ok(turn) = source.at_once.acquire().await else {
             return;

@@ -1,7 +1,7 @@
 //! Sockets that answer late, too much, or what nobody asked for.
 
 use super::server::{Server, wait};
-use super::{Runtime, Sockets, listen};
+use super::{Runtime, Sockets, listen, until};
 use k8s_cri::v1::{Container, ListContainersResponse, ListPodSandboxResponse, PodSandbox};
 use std::collections::HashMap;
 use std::io::Write;
@@ -50,6 +50,42 @@ fn a_hung_socket_holds_up_no_other() {
     assert!(listener.runtimes.ready(Duration::ZERO), "they have failed");
     assert!(listener.known(ID).is_some());
     drop(listener);
+}
+
+#[test]
+fn questions_to_one_that_hangs_fail_in_time_and_those_that_are_too_many_at_once() {
+    // It has listed all, and says nothing of one.
+    let server = Server::http(|path| {
+        let one = path.contains("/events") || path.contains("filters=");
+        let answer = match path.ends_with("/version") {
+            true => "{\"ApiVersion\": \"1.41\"}",
+            false => "[]",
+        };
+        (!one).then(|| answer.to_owned())
+    });
+    let listener = listen(Sockets {
+        docker: Some(server.socket()),
+        ..Sockets::default()
+    })
+    .ready();
+    let ids: Vec<String> = (0..1124).map(|i| format!("{i:064x}")).collect();
+    for id in &ids {
+        listener.runtimes.ask(Runtime::Docker, id, None);
+    }
+    let answered = |count: usize| {
+        until(&format!("{count} answers"), || {
+            let heard = listener.heard.lock().unwrap();
+            let all = heard.whole.get(..count)?;
+            let mut ids: Vec<String> = all.iter().map(|(_, id)| id.clone()).collect();
+            ids.sort_unstable();
+            Some(ids)
+        })
+    };
+    assert_eq!(answered(100), ids[1024..], "more than 1,024");
+    assert_eq!(answered(ids.len()), ids, "each once");
+    // There is room again.
+    listener.runtimes.ask(Runtime::Docker, ID, None);
+    listener.has_all(Runtime::Docker, ID);
 }
 
 #[test]
