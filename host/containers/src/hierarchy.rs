@@ -63,6 +63,16 @@ struct Mount {
     line: String,
 }
 
+/// The folder of the cgroup (of version 2) that paths in `/proc/PID/cgroup` count from for this process: that of the root, or
+/// of its cgroup namespace. Every cgroup that is mounted is found from there, `..` going up. None: no version 2 is mounted, or
+/// not what this process's cgroup namespace is in.
+#[must_use]
+pub fn cgroup_namespace() -> Option<PathBuf> {
+    Hierarchy::find()
+        .filter(|hierarchy| hierarchy.unified)?
+        .counted_from()
+}
+
 impl Hierarchy {
     /// The one that counts here: version 2 wherever it is mounted, else one of version 1; rather one that is mounted from its
     /// root. None if there is none.
@@ -201,6 +211,18 @@ impl Hierarchy {
             .find(|seen| self.processes(&seen.path).contains(&pid))?;
         let above = here.path.strip_suffix(own.trim_end_matches('/'))?;
         Some(above.trim_end_matches('/').to_owned())
+    }
+
+    /// The folder that `/proc` counts from.
+    fn counted_from(mut self) -> Option<PathBuf> {
+        if self.namespace_id.is_some() || self.namespace_unseen {
+            self.walk(&mut || true);
+        }
+        let seen = match self.namespace_id {
+            Some(id) => self.id(&self.namespace) == Some(id),
+            None => !self.namespace_unseen && self.prefix.is_empty(),
+        };
+        seen.then(|| self.folder(&self.namespace))
     }
 
     fn folder(&self, path: &str) -> PathBuf {
@@ -407,6 +429,30 @@ mod tests {
         let mut looks = 1..2;
         let ended = hierarchy.walk(&mut || looks.next().is_some());
         assert!(!ended.whole && ended.found.len() == 2);
+    }
+
+    #[test]
+    fn the_folder_that_proc_counts_from_is_that_of_the_cgroup_namespace() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("docker/me");
+        std::fs::create_dir_all(&own).unwrap();
+        let id = std::fs::metadata(&own).unwrap().ino();
+        let counted = |change: &dyn Fn(&mut Hierarchy)| {
+            let mut hierarchy = Hierarchy::at(folder.path());
+            change(&mut hierarchy);
+            hierarchy.counted_from()
+        };
+        assert_eq!(counted(&|_| ()).as_deref(), Some(folder.path()));
+        let namespaced = counted(&|hierarchy| hierarchy.namespace_id = Some(id));
+        assert_eq!(namespaced, Some(own.clone()));
+        // Its own cgroup alone is mounted.
+        let mut inside = Hierarchy::at(&own);
+        inside.namespace_id = Some(id);
+        assert_eq!(inside.counted_from(), Some(own));
+        let elsewhere = counted(&|hierarchy| hierarchy.namespace_id = Some(u64::MAX));
+        assert_eq!(elsewhere, None);
+        let below = counted(&|hierarchy| hierarchy.prefix = "/docker".to_owned());
+        assert_eq!(below, None);
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub use directory::{
     Chooser, Decision, Directory, Ender, Entered, Found, Handle, Reader, Selected, Tombstones,
 };
 pub use field::{Field, FieldType, Value};
+pub use hierarchy::cgroup_namespace;
 pub use options::{Options, Sockets};
 pub use owner::{Awaited, Facts, Kind, Owner, Pod, Runtime};
 pub use selection::{Selector, SelectorError, Selectors, Verdict};

@@ -9,6 +9,7 @@ use crate::selection::{Keeper, Selection};
 use crate::watch::Watch;
 use ig_containers::{Chooser, Options, Selected, Selectors, Sockets};
 use ig_kernel::cgroups::Settled;
+use ig_kernel::network::NetworkNamespaces;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -121,9 +122,10 @@ impl Containers {
         }
     }
 
-    /// Where the host's files are.
-    pub fn host_root() -> PathBuf {
-        Options::default().host_root
+    /// The network namespaces of the machine.
+    pub fn network_namespaces() -> NetworkNamespaces {
+        let cgroups = ig_containers::cgroup_namespace();
+        NetworkNamespaces::new(&Options::default().host_root, cgroups)
     }
 
     /// Whether the processes of a cgroup may be asked for; None: everybody is.

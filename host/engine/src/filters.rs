@@ -91,7 +91,7 @@ impl Filters {
         let visitor = Visitor::start();
         let mut follower = Follower {
             filters,
-            namespaces: NetworkNamespaces::new(&Containers::host_root()),
+            namespaces: Containers::network_namespaces(),
             visitor: visitor.map_err(|e| format!("network namespaces can't be entered: {e}"))?,
             owners: loaded.map(NAMESPACES_MAP).ok(),
             asked: containers.and_then(Containers::asked),

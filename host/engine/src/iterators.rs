@@ -10,7 +10,6 @@ use ig_kernel::{BpfIterator, Loaded, Map, SpanLimits, Walk};
 use ig_records::span;
 use ig_table::frames::Mode;
 use std::collections::VecDeque;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The map of `gadget/netns.h`: for each namespace, before it is read, the cgroup of whom it is.
@@ -128,7 +127,7 @@ impl Iterators {
     pub fn attach(
         &mut self,
         loaded: &Loaded,
-        host_root: &Path,
+        namespaces: NetworkNamespaces,
         asked: Option<Asked>,
     ) -> Result<(), String> {
         for source in &mut self.sources {
@@ -143,7 +142,7 @@ impl Iterators {
         let visitor = all.any(BpfIterator::of_network).then(Visitor::start);
         let visitor = visitor.transpose();
         self.place = Some(Place {
-            namespaces: NetworkNamespaces::new(host_root),
+            namespaces,
             visitor: visitor.map_err(|e| format!("network namespaces can't be entered: {e}"))?,
             owners: loaded.map(NAMESPACES_MAP).ok(),
             asked,

@@ -72,7 +72,7 @@ impl Lister {
         Ok(Self {
             _loaded: loaded,
             iterators,
-            machine: NetworkNamespaces::new(Path::new("/")),
+            machine: NetworkNamespaces::new(Path::new("/"), ig_containers::cgroup_namespace()),
             visitor: Visitor::start()?,
         })
     }

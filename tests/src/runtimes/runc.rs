@@ -112,7 +112,7 @@ impl Runc {
         self.bundle_with(id, words, |_| {})
     }
 
-    /// Makes a bundle, with changes to its configuration; gives its folder.
+    /// Makes a bundle, in place of the one that was there, with changes to its configuration; gives its folder.
     pub fn bundle_with(
         &self,
         id: &str,
@@ -121,8 +121,9 @@ impl Runc {
     ) -> PathBuf {
         let folder = self.place.at(id);
         std::fs::create_dir_all(&folder).unwrap();
-        done(Command::new("runc").args(["spec", "--bundle"]).arg(&folder));
         let path = folder.join("config.json");
+        std::fs::remove_file(&path).ok();
+        done(Command::new("runc").args(["spec", "--bundle"]).arg(&folder));
         let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         config["root"] = json!({"path": image::rootfs(&self.place), "readonly": true});
         config["process"]["terminal"] = json!(false);

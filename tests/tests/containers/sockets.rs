@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A server in the image.
-fn serves(port: &str) -> [&str; 5] {
+pub fn serves(port: &str) -> [&str; 5] {
     ["/bin/busybox", "httpd", "-f", "-p", port]
 }
 
@@ -26,7 +26,8 @@ pub fn process(cgroup: &str, argument: &str) -> u32 {
     })
 }
 
-fn namespace(pid: u32) -> u64 {
+/// The network namespace of a process.
+pub fn namespace(pid: u32) -> u64 {
     let path = format!("/proc/{pid}/ns/net");
     std::fs::metadata(path).expect("it is there").ino()
 }
@@ -73,7 +74,7 @@ const CLIENT: &str = "\
     shutdown S, 1; 1 while sysread S, $_, 4096;\n";
 
 /// A connection to the port that is over, and waits in the kernel for nobody.
-fn connect(pid: u32, port: u16) {
+pub fn connect(pid: u32, port: u16) {
     until("a server", || listens(pid, port));
     let status = Command::new("nsenter")
         .args(["-n", "-t", &pid.to_string()])
@@ -82,11 +83,11 @@ fn connect(pid: u32, port: u16) {
     assert!(status.expect("nsenter starts").success());
 }
 
-/// The sockets of these namespaces, when the kernel has brought a connection to its end.
-fn once_over(flags: &[&str], namespaces: &[u64]) -> Vec<Value> {
+/// The sockets that are listed when the kernel has brought a connection to its end.
+pub fn once_over(sockets: impl Fn() -> Vec<Value>) -> Vec<Value> {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
-        let rows = sockets_of(flags, namespaces);
+        let rows = sockets();
         if rows.iter().any(|row| row["state"] == "TIME_WAIT") {
             return rows;
         }
@@ -94,19 +95,36 @@ fn once_over(flags: &[&str], namespaces: &[u64]) -> Vec<Value> {
     }
 }
 
-fn sockets_of(flags: &[&str], namespaces: &[u64]) -> Vec<Value> {
+/// What follows `ig run snapshot_socket.oci`, for the sockets of these namespaces.
+pub fn words(flags: &[&str], namespaces: &[u64]) -> Vec<String> {
     let filter: Vec<String> = namespaces.iter().map(|n| format!("netns == {n}")).collect();
     let fields = "netns,comm,pid,state,src,scope,runtime,container,container_id,namespace,pod";
-    let finished = Ig::run(bundle("snapshot_socket"))
-        .args(flags)
-        .args(&["--fields", fields, "--filter", &filter.join(" || ")])
-        .json()
+    let words = [
+        "--fields",
+        fields,
+        "--filter",
+        &filter.join(" || "),
+        "-o",
+        "json",
+    ];
+    flags
+        .iter()
+        .chain(&words)
+        .map(|word| (*word).to_owned())
+        .collect()
+}
+
+fn sockets_of(flags: &[&str], namespaces: &[u64]) -> Vec<Value> {
+    let words = words(flags, namespaces).into_iter();
+    let finished = words
+        .fold(Ig::run(bundle("snapshot_socket")), Ig::arg)
         .finish();
     finished.expect_code(0);
     finished.rows()
 }
 
-fn on_port(rows: &[Value], namespace: u64, port: u16, state: &str) -> Value {
+/// The one socket of a port.
+pub fn on_port(rows: &[Value], namespace: u64, port: u16, state: &str) -> Value {
     let mut found = rows.iter().filter(|row| {
         row["netns"] == namespace && row["src"]["port"] == port && row["state"] == state
     });
@@ -138,7 +156,7 @@ fn sockets_have_the_container_of_their_process_or_of_their_namespace() {
 
     let flags = ["-r", "docker", "--docker-socketpath", &socket];
     connect(pids[0], 8080);
-    let rows = once_over(&flags, &namespaces);
+    let rows = once_over(|| sockets_of(&flags, &namespaces));
     for ((name, id), (pid, namespace)) in names.iter().zip(&ids).zip(pids.iter().zip(namespaces)) {
         let row = on_port(&rows, namespace, 8080, "LISTEN");
         assert_eq!(
@@ -203,7 +221,7 @@ fn containers_of_a_pod_share_a_namespace_and_what_nobody_has_is_the_pod_s() {
     let socket = containerd.socket().display().to_string();
     let flags = ["-r", "containerd", "--containerd-socketpath", &socket];
     connect(pids[0], 8080);
-    let rows = once_over(&flags, &namespaces[..1]);
+    let rows = once_over(|| sockets_of(&flags, &namespaces[..1]));
     for (name, port, pid) in [("web", 8080, pids[0]), ("side", 8081, pids[1])] {
         let row = on_port(&rows, namespaces[0], port, "LISTEN");
         assert_eq!(row["pid"], pid);

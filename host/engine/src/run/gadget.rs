@@ -400,7 +400,7 @@ impl<'a> Ready<'a> {
         }
         let asked = containers.and_then(Containers::asked);
         iterators
-            .attach(&self.loaded, &Containers::host_root(), asked)
+            .attach(&self.loaded, Containers::network_namespaces(), asked)
             .map_err(RunError::Kernel)
     }
 

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// Processes that are tried when a namespace is opened: those that are there longest, in case one ends meanwhile.
 const CANDIDATES: usize = 8;
 
+/// The id of the unified hierarchy's root, in the kernel.
+const ROOT: u64 = 1;
+
 /// Why it can't be told which namespaces there are.
 #[derive(Debug, thiserror::Error)]
 #[error("network namespaces can't be listed: {path}: {error}; mount procfs, that of the host when in a container", path = path.display())]
@@ -25,8 +28,15 @@ pub struct ListError {
 pub struct NetworkNamespaces {
     root: PathBuf,
     proc: PathBuf,
-    /// The folder of the unified hierarchy's root; none: there is no such hierarchy.
-    cgroups: Option<PathBuf>,
+    cgroups: Option<Cgroups>,
+}
+
+/// What paths of cgroups in `/proc` count from.
+#[derive(Debug)]
+struct Cgroups {
+    folder: PathBuf,
+    /// Of the file system: a path may lead up out of what is mounted.
+    device: u64,
 }
 
 /// A namespace that was there when it was looked.
@@ -77,24 +87,24 @@ impl OpenNamespace {
 }
 
 impl NetworkNamespaces {
-    /// Those of the machine whose root folder is at `root`: `/`, and in a container where the host's is mounted.
+    /// Those of the machine whose root folder is at `root`: `/`, and in a container where the host's is mounted. `cgroups` is
+    /// the folder of the cgroup (of the unified hierarchy) that paths in `/proc/PID/cgroup` count from for this process: the
+    /// root, or that of its cgroup namespace. None, or nothing there: then no process's cgroup is known.
     #[must_use]
-    pub fn new(root: &Path) -> Self {
-        let proc = root.join("proc");
-        let mounts = fs::read_to_string(proc.join("1/mountinfo")).unwrap_or_default();
-        let cgroups = mounts.lines().find_map(|line| {
-            let mount = Mount::parse(line)?;
-            (mount.kind == "cgroup2").then(|| below(root, &mount.point))
+    pub fn new(root: &Path, cgroups: Option<PathBuf>) -> Self {
+        let cgroups = cgroups.and_then(|folder| {
+            let device = fs::metadata(&folder).ok()?.dev();
+            Some(Cgroups { folder, device })
         });
         Self {
             root: root.to_owned(),
-            proc,
+            proc: root.join("proc"),
             cgroups,
         }
     }
 
     /// Every namespace that a process is in or that is mounted, once. With `keep` only those in which there is a process of
-    /// a cgroup (its id in the unified hierarchy) of which it says so.
+    /// a cgroup (its id in the unified hierarchy) of which it says so; where cgroups are not known, every one all the same.
     ///
     /// # Errors
     ///
@@ -107,6 +117,7 @@ impl NetworkNamespaces {
             path: self.proc.clone(),
             error,
         };
+        let keep = keep.filter(|_| self.cgroups.is_some());
         // Not even root may always look at the first process; kernel threads are in the same namespace.
         let host = ["1", "2", "self"]
             .iter()
@@ -190,7 +201,7 @@ impl NetworkNamespaces {
         let folder = PathBuf::from(format!("/proc/self/fd/{}", process.as_raw_fd()));
         let fd = OwnedFd::from(File::open(folder.join("ns/net")).ok()?);
         let cgroup = if namespace.host {
-            self.cgroups.as_ref().and_then(|root| id(root))
+            Some(ROOT)
         } else {
             self.cgroup(&folder)
         };
@@ -204,13 +215,14 @@ impl NetworkNamespaces {
 
     /// The id of a process's cgroup in the unified hierarchy.
     fn cgroup(&self, folder: &Path) -> Option<u64> {
-        let root = self.cgroups.as_ref()?;
+        let cgroups = self.cgroups.as_ref()?;
         let text = fs::read(folder.join("cgroup")).ok()?;
         let path = text
             .split(|byte| *byte == b'\n')
             .find_map(|line| line.strip_prefix(b"0::"))?;
         let path = PathBuf::from(OsString::from_vec(path.to_vec()));
-        id(&below(root, &path))
+        let meta = fs::metadata(below(&cgroups.folder, &path)).ok()?;
+        (meta.dev() == cgroups.device).then(|| meta.ino())
     }
 }
 
@@ -325,6 +337,60 @@ fn started(folder: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A process of a machine made here, in the namespace of the same number.
+    fn process(root: &Path, number: u64, cgroup: &str) {
+        let folder = root.join("proc").join(number.to_string());
+        fs::create_dir_all(folder.join("ns")).unwrap();
+        symlink(format!("net:[{number}]"), folder.join("ns/net")).unwrap();
+        fs::write(folder.join("cgroup"), format!("4:pids:/x\n{cgroup}\n")).unwrap();
+    }
+
+    #[test]
+    fn paths_of_cgroups_count_from_the_cgroup_namespace() {
+        let machine = tempfile::tempdir().unwrap();
+        let hierarchy = machine.path().join("cgroup");
+        let cgroup = |path: &str| {
+            let folder = hierarchy.join(path);
+            fs::create_dir_all(&folder).unwrap();
+            id(&folder)
+        };
+        let (own, inner) = (cgroup("docker/me"), cgroup("docker/me/init"));
+        let (web, unit) = (cgroup("docker/web"), cgroup("system.slice/a b.service"));
+        // Up to the machine's root and down into another file system.
+        let outside = format!("0::{}/proc", "/..".repeat(100));
+        let processes = [
+            ("0::/", own),
+            ("0::/init", inner),
+            ("0::/../web", web),
+            ("0::/../../system.slice/a b.service", unit),
+            ("0::/../gone (deleted)", None),
+            (&outside, None),
+            ("1:memory:/", None),
+        ];
+        for (number, (text, _)) in (11..).zip(processes) {
+            process(machine.path(), number, text);
+        }
+        let seen = |from: Option<&str>| {
+            NetworkNamespaces::new(machine.path(), from.map(|path| hierarchy.join(path)))
+        };
+        let listed = |namespaces: &NetworkNamespaces, keep: &dyn Fn(u64) -> bool| -> Vec<u64> {
+            let listed = namespaces.list(Some(keep)).unwrap();
+            listed.iter().map(NetworkNamespace::inode).collect()
+        };
+        let namespaces = seen(Some("docker/me"));
+        for (number, (text, cgroup)) in (11_u64..).zip(processes) {
+            let folder = namespaces.proc.join(number.to_string());
+            assert_eq!(namespaces.cgroup(&folder), cgroup, "{text}");
+        }
+        assert_eq!(listed(&namespaces, &|id| Some(id) == web), [13]);
+        assert_eq!(listed(&namespaces, &|_| true), [11, 12, 13, 14]);
+        // Where no cgroup is known nobody can be left out by it.
+        for unknown in [None, Some("docker/gone")] {
+            assert_eq!(listed(&seen(unknown), &|_| false).len(), processes.len());
+        }
+    }
 
     #[test]
     fn mounts_of_namespaces_are_read() {

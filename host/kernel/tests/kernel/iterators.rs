@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use ig_kernel::network::{NetworkNamespace, NetworkNamespaces, Visitor};
@@ -108,12 +108,17 @@ impl Apart {
     fn cgroup(&self) -> Option<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/cgroup", self.0.id())).unwrap();
         let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-        let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
-        let root = roots
-            .into_iter()
-            .find(|root| Path::new(root).join("cgroup.procs").exists())?;
-        Some(std::fs::metadata(format!("{root}{path}")).unwrap().ino())
+        let folder = cgroups()?.join(path.trim_start_matches('/'));
+        Some(std::fs::metadata(folder).unwrap().ino())
     }
+}
+
+/// The root of the unified hierarchy.
+fn cgroups() -> Option<PathBuf> {
+    let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
+    roots
+        .into_iter()
+        .find(|root| root.join("cgroup.procs").exists())
 }
 
 impl Drop for Apart {
@@ -124,7 +129,7 @@ impl Drop for Apart {
 }
 
 pub fn machine() -> NetworkNamespaces {
-    NetworkNamespaces::new(Path::new("/"))
+    NetworkNamespaces::new(Path::new("/"), cgroups())
 }
 
 pub fn find(all: &[NetworkNamespace], inode: u64) -> Option<&NetworkNamespace> {
