@@ -206,6 +206,23 @@ impl Running {
         self.stdout.find(wanted).is_some()
     }
 
+    /// Does `act` again and again until such a line of standard error comes.
+    pub fn until_said(&mut self, mut act: impl FnMut(), wanted: impl Fn(&str) -> bool) {
+        let until = Instant::now() + TOO_LONG;
+        while self.stderr.find(&wanted).is_none() {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                panic!("ended ({status}) before:\n{}", self.stderr.text());
+            }
+            assert!(
+                Instant::now() < until,
+                "no such line came:\n{}",
+                self.stderr.text()
+            );
+            act();
+            self.stderr.wait(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until a program of this name is attached: for a run that shows nothing that could be made at will.
     pub fn attached(&mut self, program: &str) {
         let until = Instant::now() + TOO_LONG;

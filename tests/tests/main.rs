@@ -63,3 +63,5 @@ mod trace_open;
 mod trace_signal;
 #[cfg(test)]
 mod trace_tcp;
+#[cfg(test)]
+mod unread;

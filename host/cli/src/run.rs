@@ -386,6 +386,9 @@ fn code(end: RunEnd, fail_on_loss: bool, strict: bool) -> Result<u8, Failure> {
     if let Some(what) = of(&|gadget| gadget.write_error.clone()) {
         return Err(Failure::new(exit::OTHER, what));
     }
+    if let Some(what) = of(&|gadget| gadget.summary.failure.clone()) {
+        return Err(Failure::new(exit::OTHER, what));
+    }
     let trapped = of(&|gadget| {
         says(
             gadget.reason == Reason::Traps,

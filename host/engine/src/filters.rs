@@ -227,7 +227,8 @@ impl Follower {
             return Ok(());
         }
         // One that is gone by now has nothing that could be seen.
-        let Some(open) = self.namespaces.open(namespace) else {
+        let opened = self.namespaces.open(namespace);
+        let Some(open) = opened.map_err(|e| e.to_string())? else {
             return Ok(());
         };
         tell(self.owners.as_ref(), &open)?;

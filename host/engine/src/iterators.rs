@@ -2,14 +2,16 @@
 //! namespace: once, or again every interval. One reading is a pass, and what it gave is a frame.
 
 use crate::filters::tell;
+use crate::guest::Say;
 use crate::pipeline::{Now, Pipeline, TooManyTraps};
 use crate::plan::PlannedTable;
 use ig_bundle::manifest::ResolvedSource;
-use ig_kernel::network::{NetworkNamespace, NetworkNamespaces, OpenNamespace, Visitor};
+use ig_kernel::network::{ListError, NetworkNamespace, NetworkNamespaces, OpenNamespace, Visitor};
 use ig_kernel::{BpfIterator, Loaded, Map, SpanLimits, Walk};
 use ig_records::span;
 use ig_table::frames::Mode;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// The map of `gadget/netns.h`: for each namespace, before it is read, the cgroup of whom it is.
@@ -21,10 +23,11 @@ const BUFFER: usize = 64 << 10;
 pub(crate) type Asked = Box<dyn Fn(u64) -> bool + Send>;
 
 /// Why the iterators can't be read any further.
+#[derive(Debug)]
 pub(crate) enum IterateError {
     /// The guest trapped for the last time.
     Traps,
-    /// The kernel, or what a program wrote.
+    /// What a program wrote are no records.
     Failure(String),
 }
 
@@ -65,6 +68,18 @@ struct Source {
     state: State,
     /// Records so far.
     written: u64,
+    unread: Unread,
+    say: Say,
+}
+
+/// What could not be read: an iterator, where it is over sockets in one network namespace, in one pass. The others are read
+/// all the same.
+#[derive(Default)]
+pub(crate) struct Unread {
+    /// How often.
+    pub count: u64,
+    /// Why, the first time.
+    pub first: String,
 }
 
 enum State {
@@ -86,20 +101,22 @@ struct Pass {
 
 enum Step {
     Once(usize),
-    /// The namespaces that are left, the iterators that are left in the first of these, all iterators.
+    /// The namespaces that are left (none: it was not looked yet), the iterators that are left in the first of these, all
+    /// iterators.
     Namespaces {
-        left: VecDeque<NetworkNamespace>,
+        left: Option<VecDeque<NetworkNamespace>>,
         open: Option<(OpenNamespace, VecDeque<usize>)>,
         iterators: Vec<usize>,
     },
 }
 
 impl Iterators {
-    /// Those of a run. `tables`: see [`filled`]. `interval` is in nanoseconds.
+    /// Those of a run. `tables`: see [`filled`]. `interval` is in nanoseconds. `say` hears of what can't be read.
     pub fn new(
         sources: &[ResolvedSource],
         tables: &[(Option<usize>, Mode)],
         interval: Option<u64>,
+        say: &Say,
     ) -> Self {
         let sources = sources.iter().enumerate();
         let walked = sources.filter(|(_, source)| !source.iterators().is_empty());
@@ -112,6 +129,8 @@ impl Iterators {
             again: tables.contains(&(Some(index), Mode::Interval)),
             state: State::Due(Instant::now()),
             written: 0,
+            unread: Unread::default(),
+            say: say.clone(),
         });
         Self {
             sources: walked.collect(),
@@ -185,6 +204,12 @@ impl Iterators {
         !self.sources.is_empty() && self.sources.iter().all(|s| matches!(s.state, State::Over))
     }
 
+    /// By source, what could not be read of it.
+    pub fn unread(&self) -> impl Iterator<Item = (&str, &Unread)> {
+        let sources = self.sources.iter().filter(|s| s.unread.count > 0);
+        sources.map(|source| (source.name.as_str(), &source.unread))
+    }
+
     /// How many records the iterators of a source wrote; none: its records come from a ring.
     pub fn written(&self, source: usize) -> Option<u64> {
         let found = self.sources.iter().find(|s| s.index == source);
@@ -213,13 +238,20 @@ impl Source {
                 if *at > began {
                     return Ok(false);
                 }
-                let pass = Pass::new(&self.iterators, place)?;
-                self.state = State::Pass(began, Box::new(pass));
+                self.state = State::Pass(began, Box::new(Pass::new(&self.iterators)));
                 Ok(true)
             }
             State::Pass(began, pass) => {
                 let began = *began;
-                if let Some(bytes) = pass.read(&self.iterators, place, &mut self.framer)? {
+                let read = match pass.read(&self.iterators, place, &mut self.framer) {
+                    Ok(read) => read,
+                    Err(what) => {
+                        self.framer.filled = 0;
+                        self.miss(what);
+                        return Ok(true);
+                    }
+                };
+                if let Some(bytes) = read {
                     let mut result = Ok(());
                     let n = self.framer.spans(bytes, |span, records| {
                         if result.is_ok() {
@@ -253,10 +285,23 @@ impl Source {
             }
         }
     }
+
+    /// Notes that something can't be read, and says so the first time: what is short of memory may be so each time.
+    fn miss(&mut self, what: String) {
+        let Unread { count, first } = &mut self.unread;
+        *count += 1;
+        if *count == 1 {
+            (self.say)(&format!(
+                "source {}: {what}; what is there is missing, and the rest is read (said once, the summary counts)",
+                self.name
+            ));
+            *first = what;
+        }
+    }
 }
 
 impl Pass {
-    fn new(iterators: &[BpfIterator], place: &Place) -> Result<Self, IterateError> {
+    fn new(iterators: &[BpfIterator]) -> Self {
         let mut steps: VecDeque<Step> = VecDeque::new();
         for (index, iterator) in iterators.iter().enumerate() {
             if !iterator.of_network() {
@@ -267,55 +312,54 @@ impl Pass {
                 iterators.push(index);
                 continue;
             }
-            let asked = place.asked.as_ref();
-            let asked = asked.map(|asked| &**asked as &dyn Fn(u64) -> bool);
-            let listed = place.namespaces.list(asked);
             steps.push_back(Step::Namespaces {
-                left: listed
-                    .map_err(|e| IterateError::Failure(e.to_string()))?
-                    .into(),
+                left: None,
                 open: None,
                 iterators: vec![index],
             });
         }
-        Ok(Self { steps, walk: None })
+        Self { steps, walk: None }
     }
 
-    /// Reads on. 0: an iterator has come to its end; none: the pass has.
+    /// Reads on. 0: an iterator has come to its end; none: the pass has. After an error, which says what can't be read, the
+    /// pass goes on with what comes behind it.
     fn read(
         &mut self,
         iterators: &[BpfIterator],
         place: &Place,
         framer: &mut Framer,
-    ) -> Result<Option<usize>, IterateError> {
-        let failure = |e: &dyn std::fmt::Display| IterateError::Failure(e.to_string());
+    ) -> Result<Option<usize>, String> {
         if self.walk.is_none() {
             self.walk = self.open(iterators, place)?;
         }
         let Some(walk) = &mut self.walk else {
             return Ok(None);
         };
-        let bytes = walk.read(framer.room()).map_err(|e| failure(&e))?;
-        if bytes == 0 {
+        let read = walk.read(framer.room());
+        if !matches!(read, Ok(1..)) {
             self.walk = None;
         }
-        Ok(Some(bytes))
+        match read {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) => Err(match self.steps.front() {
+                Some(Step::Namespaces {
+                    open: Some((namespace, _)),
+                    ..
+                }) => inside(namespace.inode(), &e),
+                _ => e.to_string(),
+            }),
+        }
     }
 
     /// The next iterator, opened; none: there is none.
-    fn open(
-        &mut self,
-        iterators: &[BpfIterator],
-        place: &Place,
-    ) -> Result<Option<Walk>, IterateError> {
-        let failure = |e: &dyn std::fmt::Display| IterateError::Failure(e.to_string());
+    fn open(&mut self, iterators: &[BpfIterator], place: &Place) -> Result<Option<Walk>, String> {
         while let Some(step) = self.steps.front_mut() {
             match step {
                 Step::Once(index) => {
                     let iterator = iterators.get(*index);
                     self.steps.pop_front();
                     if let Some(iterator) = iterator {
-                        return iterator.open().map(Some).map_err(|e| failure(&e));
+                        return iterator.open().map(Some).map_err(|e| e.to_string());
                     }
                 }
                 Step::Namespaces {
@@ -331,19 +375,31 @@ impl Pass {
                             (iterators.get(index), &place.visitor)
                         {
                             let walk = iterator.open_in(namespace, visitor);
-                            return walk.map(Some).map_err(|e| failure(&e));
+                            return walk.map(Some).map_err(|e| inside(namespace.inode(), &e));
                         }
                         continue;
                     }
                     // The last one may go before the next one is opened.
                     *open = None;
+                    let left = match left {
+                        Some(left) => left,
+                        None => match place.list() {
+                            Ok(listed) => left.insert(listed.into()),
+                            Err(e) => {
+                                self.steps.pop_front();
+                                return Err(e.to_string());
+                            }
+                        },
+                    };
                     let Some(namespace) = left.pop_front() else {
                         self.steps.pop_front();
                         continue;
                     };
+                    let inode = namespace.inode();
+                    let opened = place.namespaces.open(&namespace);
                     // One that is gone by now has nothing that could be shown.
-                    if let Some(namespace) = place.namespaces.open(&namespace) {
-                        tell(place.owners.as_ref(), &namespace).map_err(IterateError::Failure)?;
+                    if let Some(namespace) = opened.map_err(|e| e.to_string())? {
+                        tell(place.owners.as_ref(), &namespace).map_err(|e| inside(inode, &e))?;
                         *open = Some((namespace, all.iter().copied().collect()));
                     }
                 }
@@ -351,6 +407,20 @@ impl Pass {
         }
         Ok(None)
     }
+}
+
+impl Place {
+    /// The namespaces in which somebody is asked for.
+    fn list(&self) -> Result<Vec<NetworkNamespace>, ListError> {
+        let asked = self.asked.as_ref();
+        let asked = asked.map(|asked| &**asked as &dyn Fn(u64) -> bool);
+        self.namespaces.list(asked)
+    }
+}
+
+/// Says where something failed.
+fn inside(namespace: u64, what: &dyn Display) -> String {
+    format!("network namespace {namespace}: {what}")
 }
 
 /// Cuts what an iterator wrote into records, framed like those of a ring.

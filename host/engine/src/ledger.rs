@@ -189,10 +189,17 @@ pub struct Summary {
     pub version: String,
     /// Why the run ended: `signal`, `timeout`, `command`, `traps`, `reader`, `snapshot`, `recording` or `error`.
     pub ended_by: String,
+    /// What failed in the middle, and fails the run; absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// Nanoseconds from the first attached program to the end.
     pub duration_ns: u64,
     /// One ledger a source, by name.
     pub records: BTreeMap<String, RecordLedger>,
+    /// By source, how often an iterator could not be read to its end, in one network namespace where it is over sockets; how
+    /// many records that would have been nobody knows.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<String, u64>,
     /// One ledger a table, by name.
     pub rows: BTreeMap<String, RowLedger>,
     /// The guest; absent where the bundle has none.
@@ -279,6 +286,7 @@ impl Summary {
         self.records
             .values()
             .any(|l| l.lost() > 0 || l.attempted.is_none())
+            || !self.unread.is_empty()
             || self.rows.values().any(RowLedger::any_lost)
             || self.programs.iter().any(|p| p.recursion_misses > 0)
     }
@@ -325,6 +333,12 @@ impl fmt::Display for Summary {
                 write!(f, " = {}", parts.join(" + "))?;
             }
             writeln!(f)?;
+        }
+        for (name, times) in &self.unread {
+            writeln!(
+                f,
+                "records {name}: LOST: iterators could not be read {times} times"
+            )?;
         }
         for (name, l) in &self.rows {
             let mut parts = Vec::new();
@@ -481,5 +495,18 @@ mod tests {
                 .contains("records b: attempted: unknown; lost: unknown"),
             "{s}"
         );
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_a_loss() {
+        let unread = BTreeMap::from([("sockets".to_owned(), 2)]);
+        let s = Summary {
+            unread,
+            ..Summary::default()
+        };
+        assert!(s.any_loss());
+        let told = "records sockets: LOST: iterators could not be read 2 times\n";
+        assert_eq!(s.to_string(), told);
+        assert!(!Summary::default().to_json().contains("unread"));
     }
 }

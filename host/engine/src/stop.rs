@@ -24,6 +24,8 @@ pub enum Reason {
     Snapshot = 6,
     /// The recording that is replayed is over, or the one that is made can't be written.
     Recording = 7,
+    /// The kernel, or what it handed over, failed in the middle.
+    Error = 8,
 }
 
 impl Reason {
@@ -38,6 +40,7 @@ impl Reason {
             Self::Traps => "traps",
             Self::Snapshot => "snapshot",
             Self::Recording => "recording",
+            Self::Error => "error",
         }
     }
 }
@@ -92,6 +95,7 @@ impl Stop {
             5 => Some(Reason::Traps),
             6 => Some(Reason::Snapshot),
             7 => Some(Reason::Recording),
+            8 => Some(Reason::Error),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::network::{OpenNamespace, Visitor};
-use crate::sys::bpf;
+use crate::sys::{bpf, os};
 
 /// Iterators that go over what one network namespace has (`bpf_iter_init_seq_net` in the kernel's tree).
 const OF_NETWORK: [&str; 5] = ["tcp", "udp", "unix", "netlink", "ipv6_route"];
@@ -16,7 +16,10 @@ const EMPTY_READS: usize = 10_000;
 #[derive(Debug, thiserror::Error)]
 pub enum IteratorError {
     /// The walk can't begin.
-    #[error("the iterator {program} (iter/{target}) can't be opened: {error}")]
+    #[error(
+        "the iterator {program} (iter/{target}) can't be opened: {error}{}",
+        os::cure(error)
+    )]
     Open {
         /// The program.
         program: String,
@@ -36,7 +39,10 @@ pub enum IteratorError {
         target: String,
     },
     /// The walk can't go on.
-    #[error("the iterator {program} (iter/{target}) can't be read: {error}")]
+    #[error(
+        "the iterator {program} (iter/{target}) can't be read: {error}{}",
+        os::cure(error)
+    )]
     Read {
         /// The program.
         program: String,
@@ -84,7 +90,7 @@ impl BpfIterator {
     ///
     /// [`IteratorError::Open`].
     pub fn open(&self) -> Result<Walk, IteratorError> {
-        self.walk(bpf::iterate(self.link.as_fd()))
+        self.walk(os::with_files(|| bpf::iterate(self.link.as_fd())))
     }
 
     /// Begins a walk in a network namespace.
@@ -97,10 +103,10 @@ impl BpfIterator {
         namespace: &OpenNamespace,
         visitor: &Visitor,
     ) -> Result<Walk, IteratorError> {
-        let link = self.link.as_fd().try_clone_to_owned();
-        self.walk(
-            link.and_then(|link| visitor.inside(namespace, move || bpf::iterate(link.as_fd()))),
-        )
+        self.walk(os::with_files(|| {
+            let link = self.link.as_fd().try_clone_to_owned()?;
+            visitor.inside(namespace, move || bpf::iterate(link.as_fd()))
+        }))
     }
 
     fn walk(&self, made: io::Result<OwnedFd>) -> Result<Walk, IteratorError> {

@@ -3,5 +3,5 @@
 mod list;
 mod visitor;
 
-pub use list::{ListError, NetworkNamespace, NetworkNamespaces, OpenNamespace};
+pub use list::{ListError, NetworkNamespace, NetworkNamespaces, OpenError, OpenNamespace};
 pub use visitor::Visitor;

@@ -19,7 +19,8 @@ const SLOT: [u8; 4] = [0; 4];
 /// A socket filter could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the socket filter {program} can't be opened in the network namespace {namespace}: {error}"
+    "the socket filter {program} can't be opened in the network namespace {namespace}: {error}{}",
+    os::cure(error)
 )]
 pub struct FilterError {
     program: String,
@@ -80,14 +81,8 @@ impl SocketFilter {
         namespace: &OpenNamespace,
         visitor: &Visitor,
     ) -> Result<OpenFilter, FilterError> {
-        let mut opened = self.open(namespace, visitor);
         // With a descriptor for each namespace the usual limit of 1024 is soon met.
-        if matches!(&opened, Err(error) if error.raw_os_error() == Some(libc::EMFILE))
-            && os::allow_more_files()
-        {
-            opened = self.open(namespace, visitor);
-        }
-        match opened {
+        match os::with_files(|| self.open(namespace, visitor)) {
             Ok(socket) => Ok(OpenFilter { _socket: socket }),
             Err(error) => Err(FilterError {
                 program: self.program.clone(),

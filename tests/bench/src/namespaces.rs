@@ -90,7 +90,7 @@ impl Lister {
         let mut sockets: Vec<OpenFilter> = Vec::with_capacity(of.len());
         let before = Instant::now();
         for namespace in self.namespaces(of)? {
-            let open = self.machine.open(&namespace).context("it is there")?;
+            let open = self.machine.open(&namespace)?.context("it is there")?;
             sockets.push(filter.open_in(&open, &self.visitor)?);
         }
         let time = per(before, of.len());
@@ -110,7 +110,7 @@ impl Lister {
         let mut bytes = 0;
         let before = Instant::now();
         for namespace in self.namespaces(of)? {
-            let open = self.machine.open(&namespace).context("it is there")?;
+            let open = self.machine.open(&namespace)?.context("it is there")?;
             for iterator in &self.iterators {
                 let mut walk = iterator.open_in(&open, &self.visitor)?;
                 loop {
@@ -178,7 +178,7 @@ pub fn run(setup: &Setup) -> Result<Vec<Figure>> {
         });
     }
     for namespace in lister.namespaces(&all)? {
-        let open = lister.machine.open(&namespace).context("it is there")?;
+        let open = lister.machine.open(&namespace)?.context("it is there")?;
         let listeners = lister.visitor.inside(&open, || {
             (0..SOCKETS)
                 .map(|_| TcpListener::bind("0.0.0.0:0"))

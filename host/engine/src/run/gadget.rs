@@ -290,7 +290,7 @@ impl<'a> Planned<'a> {
                 })
             }
         };
-        let iterators = Iterators::new(&sources, &iterators::filled(&tables), walk_interval);
+        let iterators = Iterators::new(&sources, &iterators::filled(&tables), walk_interval, &say);
         let is_shared = matches!(output.main.place, Place::Shared(_));
         let parts = PipelineParts {
             bundle,
@@ -443,6 +443,7 @@ impl Over<'_> {
             Reason::Snapshot => "its snapshot is complete",
             Reason::Reader => "its output takes no more",
             Reason::Recording => "its recording can't be written",
+            Reason::Error => self.drained.failure.as_deref().unwrap_or("an error"),
             Reason::Signal | Reason::Timeout | Reason::Command => return,
         };
         if self.name.is_some() && self.drained.live.stop.reason().is_none() {
@@ -455,7 +456,7 @@ impl Over<'_> {
         let Self {
             name,
             bundle,
-            say,
+            say: _,
             sources,
             loaded,
             drained,
@@ -478,6 +479,13 @@ impl Over<'_> {
             gadget: bundle.manifest.name.clone(),
             version: bundle.manifest.version.clone(),
             ended_by: reason.as_str().to_owned(),
+            failure: failure
+                .map(|what| format!("the run ended early: {what}"))
+                .or_else(|| missed(&iterators)),
+            unread: iterators
+                .unread()
+                .map(|(source, unread)| (source.to_owned(), unread.count))
+                .collect(),
             duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
             rows: finished.rows.into_iter().collect(),
             guest: finished.guest,
@@ -522,10 +530,6 @@ impl Over<'_> {
             .uncounted()
             .map_err(|e| RunError::Kernel(e.to_string()))?;
         summary.uncounted = uncounted.unwrap_or(0);
-        if let Some(what) = failure {
-            say(&format!("the run ended early: {what}"));
-            summary.ended_by = "error".to_owned();
-        }
         let mut write_error = finished.write_error;
         if let Some(recorder) = recorder {
             match recorder.finish(recording::footer(&summary, &left)) {
@@ -542,6 +546,18 @@ impl Over<'_> {
             write_error,
         })
     }
+}
+
+/// Says what iterators could not read.
+fn missed(iterators: &Iterators) -> Option<String> {
+    let sources = iterators.unread().map(|(source, unread)| {
+        format!(
+            "source {source} is not complete, {} times something could not be read, the first time {}",
+            unread.count, unread.first
+        )
+    });
+    let sources: Vec<String> = sources.collect();
+    (!sources.is_empty()).then(|| sources.join("; "))
 }
 
 /// What only the kernel knows of a source. Gives the records that were never taken out of its ring.

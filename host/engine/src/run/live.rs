@@ -47,7 +47,7 @@ pub(super) struct Served {
     by_itself: Option<Reason>,
     /// The guest trapped for the last time: nobody takes what is still in the rings.
     traps: bool,
-    /// The kernel or the ring failed in the middle.
+    /// The kernel, or what it handed over, failed in the middle.
     failure: Option<String>,
 }
 
@@ -186,7 +186,7 @@ impl Live {
     /// more: one that takes longer than its period would fire without end.
     fn drain(&mut self, loaded: &Loaded) -> Result<(), End> {
         let end = Instant::now() + BUSY_GRACE;
-        let mut traps = Ok(());
+        let (mut traps, mut failure) = (Ok(()), None);
         loop {
             loop {
                 match self.spans() {
@@ -194,7 +194,11 @@ impl Live {
                     Ok(_) => {}
                     // The guest is over; what is left is taken and counted all the same.
                     Err(End::Traps) => traps = Err(End::Traps),
-                    Err(failure) => return Err(failure),
+                    // What came before it is delivered all the same.
+                    Err(End::Failure(what)) => {
+                        failure = Some(what);
+                        break;
+                    }
                 }
             }
             let taken = self.rings.iter().all(|of| match loaded.ledger(&of.map) {
@@ -204,11 +208,12 @@ impl Live {
                 }
                 _ => of.ring.backlog() == 0,
             });
-            let complete = taken && !self.pipeline.holds();
+            let complete = failure.is_some() || taken && !self.pipeline.holds();
             if complete || Instant::now() >= end {
                 // Nobody can wait any more.
                 let released = self.pipeline.release_undecided(true, now());
-                return traps.and(released.map_err(|TooManyTraps| End::Traps));
+                let released = traps.and(released.map_err(|TooManyTraps| End::Traps));
+                return failure.map_or(released, |what| Err(End::Failure(what)));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -219,7 +224,7 @@ impl Live {
 pub(super) struct Drained {
     pub live: Live,
     pub reason: Reason,
-    /// The kernel or the ring failed in the middle.
+    /// What failed in the middle, if that is the reason.
     pub failure: Option<String>,
 }
 
@@ -232,12 +237,11 @@ impl Served {
             mut traps,
             mut failure,
         } = self;
-        if failure.is_none() {
-            match live.drain(loaded) {
-                Ok(()) => {}
-                Err(End::Traps) => traps = true,
-                Err(End::Failure(what)) => failure = Some(what),
-            }
+        match live.drain(loaded) {
+            Ok(()) => {}
+            Err(End::Traps) => traps = true,
+            // The first one counts.
+            Err(End::Failure(what)) => drop(failure.get_or_insert(what)),
         }
         if !traps && live.pipeline.stop(now()).is_err() {
             traps = true;
@@ -246,6 +250,9 @@ impl Served {
         let mut reason = by_itself.unwrap_or_else(asked);
         if traps {
             reason = Reason::Traps;
+        }
+        if failure.is_some() {
+            reason = Reason::Error;
         }
         Drained {
             live,

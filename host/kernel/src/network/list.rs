@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::sys::os;
+
 /// Processes that are tried when a namespace is opened: those that are there longest, in case one ends meanwhile.
 const CANDIDATES: usize = 8;
 
@@ -17,8 +19,24 @@ const ROOT: u64 = 1;
 
 /// Why it can't be told which namespaces there are.
 #[derive(Debug, thiserror::Error)]
-#[error("network namespaces can't be listed: {path}: {error}; mount procfs, that of the host when in a container", path = path.display())]
+#[error("network namespaces can't be listed: {path}: {error}{}", list_cure(error), path = path.display())]
 pub struct ListError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+fn list_cure(error: &io::Error) -> &'static str {
+    match os::is_short(error) {
+        true => os::cure(error),
+        false => "; mount procfs, that of the host when in a container",
+    }
+}
+
+/// A namespace may be there, and the system has too little of something to open it.
+#[derive(Debug, thiserror::Error)]
+#[error("the network namespace {inode} can't be opened: {path}: {error}{}", os::cure(error), path = path.display())]
+pub struct OpenError {
+    inode: u64,
     path: PathBuf,
     error: io::Error,
 }
@@ -108,7 +126,7 @@ impl NetworkNamespaces {
     ///
     /// # Errors
     ///
-    /// procfs can't be read.
+    /// procfs can't be read, or the system has too little of something.
     pub fn list(
         &self,
         keep: Option<&dyn Fn(u64) -> bool>,
@@ -123,7 +141,7 @@ impl NetworkNamespaces {
             .iter()
             .find_map(|process| number(&self.proc.join(process)).ok());
         let mut found: BTreeMap<u64, NetworkNamespace> = BTreeMap::new();
-        for entry in fs::read_dir(&self.proc).map_err(error)? {
+        for entry in os::with_files(|| fs::read_dir(&self.proc)).map_err(error)? {
             let Ok(entry) = entry else {
                 continue;
             };
@@ -139,7 +157,10 @@ impl NetworkNamespaces {
             let namespace = found
                 .entry(inode)
                 .or_insert_with(|| NetworkNamespace::new(inode, Some(inode) == host));
-            let kept = keep.is_some_and(|keep| self.cgroup(&folder).is_some_and(keep));
+            let kept = match keep {
+                Some(keep) => self.cgroup(&folder).map_err(error)?.is_some_and(keep),
+                None => false,
+            };
             namespace.kept |= kept;
             // Whoever opens the host's can take any.
             let started = if namespace.host { 0 } else { started(&folder) };
@@ -176,53 +197,92 @@ impl NetworkNamespaces {
 
     /// Opens a namespace; none: it is gone. What is open is the namespace that was listed, or one that has got its number
     /// since, and the cgroup is that of a process in it.
-    #[must_use]
-    pub fn open(&self, namespace: &NetworkNamespace) -> Option<OpenNamespace> {
-        let mut processes = namespace.processes.iter();
-        let by_process = processes.find_map(|p| self.open_of(namespace, &p.folder));
-        by_process.or_else(|| {
-            let fd = OwnedFd::from(File::open(namespace.mount.as_ref()?).ok()?);
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptor or no memory for it.
+    pub fn open(&self, namespace: &NetworkNamespace) -> Result<Option<OpenNamespace>, OpenError> {
+        for Process { folder, .. } in &namespace.processes {
+            let opened = os::with_files(|| self.open_of(namespace, folder));
+            if let Some(open) = unless_short(opened, namespace, folder)? {
+                return Ok(Some(open));
+            }
+        }
+        let Some(mount) = &namespace.mount else {
+            return Ok(None);
+        };
+        let opened = os::with_files(|| {
             let open = OpenNamespace {
                 inode: namespace.inode,
                 cgroup: None,
-                fd,
+                fd: OwnedFd::from(File::open(mount)?),
             };
-            open.is(namespace).then_some(open)
-        })
+            Ok(open.is(namespace).then_some(open))
+        });
+        unless_short(opened, namespace, mount)
     }
 
-    fn open_of(&self, namespace: &NetworkNamespace, folder: &Path) -> Option<OpenNamespace> {
+    fn open_of(
+        &self,
+        namespace: &NetworkNamespace,
+        folder: &Path,
+    ) -> io::Result<Option<OpenNamespace>> {
         // The folder of a process stays its own: when it has ended there is nothing in it, whoever has its number then.
         let mut options = File::options();
         options
             .read(true)
             .custom_flags(libc::O_PATH | libc::O_DIRECTORY);
-        let process = options.open(folder).ok()?;
+        let process = options.open(folder)?;
         let folder = PathBuf::from(format!("/proc/self/fd/{}", process.as_raw_fd()));
-        let fd = OwnedFd::from(File::open(folder.join("ns/net")).ok()?);
+        let fd = OwnedFd::from(File::open(folder.join("ns/net"))?);
         let cgroup = if namespace.host {
             Some(ROOT)
         } else {
-            self.cgroup(&folder)
+            self.cgroup(&folder)?
         };
         let open = OpenNamespace {
             inode: namespace.inode,
             cgroup,
             fd,
         };
-        open.is(namespace).then_some(open)
+        Ok(open.is(namespace).then_some(open))
     }
 
-    /// The id of a process's cgroup in the unified hierarchy.
-    fn cgroup(&self, folder: &Path) -> Option<u64> {
-        let cgroups = self.cgroups.as_ref()?;
-        let text = fs::read(folder.join("cgroup")).ok()?;
+    /// The id of a process's cgroup in the unified hierarchy; none: it has none, or has ended. The error is that the system has
+    /// too little of something.
+    fn cgroup(&self, folder: &Path) -> io::Result<Option<u64>> {
+        let Some(cgroups) = &self.cgroups else {
+            return Ok(None);
+        };
+        let text = match os::with_files(|| fs::read(folder.join("cgroup"))) {
+            Ok(text) => text,
+            Err(error) if os::is_short(&error) => return Err(error),
+            Err(_) => return Ok(None),
+        };
         let path = text
             .split(|byte| *byte == b'\n')
-            .find_map(|line| line.strip_prefix(b"0::"))?;
-        let path = PathBuf::from(OsString::from_vec(path.to_vec()));
-        let meta = fs::metadata(below(&cgroups.folder, &path)).ok()?;
-        (meta.dev() == cgroups.device).then(|| meta.ino())
+            .find_map(|line| line.strip_prefix(b"0::"));
+        Ok(path.and_then(|path| {
+            let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+            let meta = fs::metadata(below(&cgroups.folder, &path)).ok()?;
+            (meta.dev() == cgroups.device).then(|| meta.ino())
+        }))
+    }
+}
+
+/// What can't be opened for another reason than that the system has too little of something is gone.
+fn unless_short(
+    opened: io::Result<Option<OpenNamespace>>,
+    namespace: &NetworkNamespace,
+    path: &Path,
+) -> Result<Option<OpenNamespace>, OpenError> {
+    match opened {
+        Err(error) if os::is_short(&error) => Err(OpenError {
+            inode: namespace.inode,
+            path: path.to_owned(),
+            error,
+        }),
+        opened => Ok(opened.ok().flatten()),
     }
 }
 

@@ -257,7 +257,7 @@ pub(crate) fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 /// Lets this process have as many descriptors as it may give itself. False: it has no more to give.
-pub(crate) fn allow_more_files() -> bool {
+fn allow_more_files() -> bool {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -271,6 +271,30 @@ pub(crate) fn allow_more_files() -> bool {
         }
         limit.rlim_cur = limit.rlim_max;
         libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) == 0
+    }
+}
+
+/// Does what takes descriptors; again with more of them, if there were too few.
+pub(crate) fn with_files<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let done = work();
+    match &done {
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) && allow_more_files() => work(),
+        _ => done,
+    }
+}
+
+/// The system has too little of something, and what was asked for may well be there.
+pub(crate) fn is_short(error: &io::Error) -> bool {
+    let short = [libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|e| short.contains(&e))
+}
+
+/// What to do about an error, as the end of the sentence that tells it; empty where nobody knows.
+pub(crate) fn cure(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => ": raise the hard limit of open files (ulimit -Hn)",
+        Some(libc::ENFILE) => ": raise the machine's limit of open files (sysctl fs.file-max)",
+        _ => "",
     }
 }
 

@@ -19,7 +19,10 @@ fn filters() -> Loaded {
 
 fn enter(machine: &NetworkNamespaces, apart: &Apart) -> OpenNamespace {
     let all = machine.list(None).unwrap();
-    machine.open(find(&all, apart.inode()).unwrap()).unwrap()
+    machine
+        .open(find(&all, apart.inode()).unwrap())
+        .unwrap()
+        .unwrap()
 }
 
 /// Sends so many packets over the loopback of a namespace, each of which is seen twice: there and back again.

@@ -150,7 +150,7 @@ fn iterators_over_sockets_are_read_in_each_namespace() {
     let all = machine.list(None).unwrap();
     let open = |apart: &Apart| {
         let listed = find(&all, apart.inode()).expect("it is listed");
-        machine.open(listed).expect("it is there")
+        machine.open(listed).unwrap().expect("it is there")
     };
     let (open_here, open_there) = (open(&here), open(&there));
     assert_eq!(open_here.inode(), here.inode());
@@ -200,11 +200,11 @@ fn a_namespace_that_is_gone_is_not_opened_and_nothing_keeps_it() {
     let inode = apart.inode();
     let all = machine.list(None).unwrap();
     let listed = find(&all, inode).expect("it is listed");
-    let open = machine.open(listed).expect("it is there");
+    let open = machine.open(listed).unwrap().expect("it is there");
     // Whoever was in there is back at home, and holds nothing.
     let there = || Ok(std::fs::metadata("/proc/thread-self/ns/net")?.ino());
     assert_eq!(visitor.inside(&open, there).unwrap(), inode);
     drop((open, apart));
-    assert!(machine.open(listed).is_none());
+    assert!(machine.open(listed).unwrap().is_none());
     assert!(find(&machine.list(None).unwrap(), inode).is_none());
 }
