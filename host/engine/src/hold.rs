@@ -170,6 +170,11 @@ impl Hold {
         self.batches.is_empty()
     }
 
+    /// Whether records of a source wait.
+    pub fn holds(&self, source: usize) -> bool {
+        self.batches.iter().any(|batch| batch.source == source)
+    }
+
     /// Records that were delivered before it was known whose they are.
     pub fn undecided(&self) -> u64 {
         self.undecided

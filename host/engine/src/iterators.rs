@@ -272,7 +272,8 @@ impl Source {
                 Ok(true)
             }
             State::Ending(began) => {
-                if pipeline.holds() {
+                // Where another source always has something that waits, it would never end.
+                if pipeline.holds_of(self.index) {
                     return Ok(false);
                 }
                 self.state = match interval.filter(|_| self.again) {
@@ -479,7 +480,95 @@ impl Framer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::RecordIdentity;
+    use crate::pipeline::Undecided;
+    use ig_containers::{Directory, Selectors};
+    use ig_object::btf::{Field, FieldType, Layout};
     use ig_records::span::Span;
+    use ig_table::columns::TerminalOptions;
+    use ig_table::kinds::words::Words;
+    use ig_table::output::{Format, Output, OutputOptions, Outputs, QueueLimits, WhenFull};
+    use std::sync::Arc;
+
+    /// A pipeline of two sources whose records are a cgroup each; 7 is not decided yet.
+    fn pipeline(say: &Say) -> Pipeline {
+        let output = OutputOptions {
+            format: Format::None,
+            tables: Vec::new(),
+            words: Words::fixed(),
+            terminal: TerminalOptions::default(),
+            limits: QueueLimits::default(),
+            when_full: WhenFull::Lose,
+        };
+        let outputs = Outputs::new(Output::start(output, Box::new(std::io::sink())).unwrap());
+        let mut pipeline = Pipeline::new(Vec::new(), outputs, 2, None, None, None, say.clone());
+        let cgroup = Field {
+            name: "cgroup".to_owned(),
+            bit_offset: 0,
+            bit_size: None,
+            size: 8,
+            ty: FieldType::Int { signed: false },
+            typedefs: vec!["gadget_cgroup_id".to_owned()],
+        };
+        let layout = Layout {
+            name: "event".to_owned(),
+            size: 8,
+            fields: vec![cgroup],
+        };
+        let directory = Arc::new(Directory::default());
+        directory.made(7, None);
+        let undecided = Undecided::new(
+            directory.reader(),
+            || true,
+            vec![RecordIdentity::of(&layout); 2],
+            &Selectors::default(),
+            true,
+        );
+        pipeline.hold_undecided(undecided);
+        pipeline
+    }
+
+    /// Reads the second source, which has nothing, until nothing changes. Whether its reading is over.
+    fn reads(iterators: &mut Iterators, pipeline: &mut Pipeline) -> bool {
+        while iterators.round(pipeline, Now::default).unwrap() {}
+        iterators.over()
+    }
+
+    #[test]
+    fn a_reading_ends_when_none_of_its_own_records_wait() {
+        let say: Say = Arc::new(|_: &str| {});
+        for (waits, ends) in [(0, true), (1, false)] {
+            let mut pipeline = pipeline(&say);
+            let mut iterators = Iterators {
+                sources: vec![Source {
+                    index: 1,
+                    name: "b".to_owned(),
+                    programs: Vec::new(),
+                    iterators: Vec::new(),
+                    framer: Framer::new(8),
+                    again: false,
+                    state: State::Due(Instant::now()),
+                    written: 0,
+                    unread: Unread::default(),
+                    say: say.clone(),
+                }],
+                place: Some(Place {
+                    namespaces: NetworkNamespaces::new(Path::new("/")),
+                    visitor: None,
+                    owners: None,
+                    asked: None,
+                }),
+                interval: None,
+            };
+            let mut span = Vec::new();
+            span::push(&mut span, &[&7_u64.to_le_bytes()]).unwrap();
+            let delivered = pipeline.deliver(waits, &span, 1, 0, Now::default());
+            assert!(delivered.is_ok() && pipeline.holds());
+            assert_eq!(reads(&mut iterators, &mut pipeline), ends);
+            pipeline.release_undecided(true, Now::default()).unwrap();
+            assert!(reads(&mut iterators, &mut pipeline));
+        }
+    }
 
     /// Puts bytes in, in pieces, and gives the records and how many came in each span.
     fn framed(framer: &mut Framer, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u32>) {

@@ -232,6 +232,12 @@ impl Pipeline {
         result
     }
 
+    /// Whether records of a source wait.
+    pub fn holds_of(&self, source: usize) -> bool {
+        let undecided = self.undecided.as_ref();
+        undecided.is_some_and(|undecided| undecided.hold.holds(source))
+    }
+
     /// Whether records wait.
     pub fn holds(&self) -> bool {
         let undecided = self.undecided.as_ref();
