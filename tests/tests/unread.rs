@@ -5,6 +5,7 @@ use ig_tests::{Finished, Ig, bundle, full, gadget};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 
 /// A program in a network namespace of its own that listens on one port.
@@ -203,4 +204,36 @@ fn with_however_few_descriptors_a_snapshot_is_whole_or_says_that_it_is_not() {
         }
     }
     assert!(whole > 0, "none was whole");
+}
+
+/// While it is waited for a runtime that does not answer, nothing is attached whose ring nobody would read.
+#[test]
+fn nothing_is_attached_while_a_runtime_is_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("docker.sock");
+    // It is listened to, and never answered.
+    let _hangs = UnixListener::bind(&socket).expect("a socket");
+    let mut running = Ig::run(bundle("trace_open"))
+        .arg(gadget("walked_sockets"))
+        .args(&["--runtimes", "docker", "--docker-socketpath"])
+        .arg(&socket)
+        .args(&["--walked_sockets.table", "once"])
+        .args(&["--walked_sockets.filter", "port == 0"])
+        .json()
+        .start();
+    let mut attempts = 0_u64;
+    let word = format!("/nowhere/waits-{}-", running.pid());
+    let mut open = || {
+        let _ = std::fs::File::open(format!("{word}{attempts}"));
+        attempts += 1;
+    };
+    running.until_said(&mut open, |line| line.contains("its snapshot is complete"));
+    let first = running.provoke(open, |line| line.contains(&word));
+    running.signal("INT");
+    running.wait().expect_code(0);
+    let row: Value = serde_json::from_str(&first).expect("a row");
+    let path = row["path"].as_str().expect("a path");
+    let n: u64 = path[word.len()..].parse().expect("a number");
+    // It is waited for longer than all the rest takes.
+    assert!(n * 2 > attempts, "the first of {attempts} is {n}");
 }

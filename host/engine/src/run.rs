@@ -146,12 +146,23 @@ pub fn run(options: RunOptions) -> Result<RunEnd, RunError> {
         .transpose()?;
     let follow = held.as_ref().map(Held::pid).or(once.target.pid);
     let mut ready = make(planned, shared, containers, &selection, follow, &once)?;
-    for gadget in &mut ready.gadgets {
-        let attached = gadget.attach(ready.containers.as_ref());
-        attached.map_err(|e| match &gadget.name {
-            Some(name) => e.of_gadget(name),
-            None => e,
-        })?;
+    // While it is waited, nobody reads the ring of what is attached. Who reads once asks once; a stream has the names in the
+    // rows behind.
+    if let Some(containers) = &ready.containers
+        && ready.gadgets.iter().any(Ready::iterates)
+    {
+        containers.wait_for_runtimes(&once.say);
+    }
+    // For the same reason those that open a filter in each namespace go first.
+    for first in [true, false] {
+        let gadgets = ready.gadgets.iter_mut();
+        for gadget in gadgets.filter(|gadget| gadget.filters_packets() == first) {
+            let attached = gadget.attach(ready.containers.as_ref());
+            attached.map_err(|e| match &gadget.name {
+                Some(name) => e.of_gadget(name),
+                None => e,
+            })?;
+        }
     }
     let start = Instant::now();
     let running = held.map(Held::release);

@@ -441,6 +441,13 @@ impl Loaded {
         attached.collect()
     }
 
+    /// There are socket filters, attached or not.
+    #[must_use]
+    pub fn has_socket_filters(&self) -> bool {
+        let mut programs = self.programs.iter();
+        programs.any(|program| matches!(program.hook, Hook::SocketFilter))
+    }
+
     /// Programs that were optional and could not be loaded or attached.
     #[must_use]
     pub fn left_out(&self) -> &[LeftOut] {

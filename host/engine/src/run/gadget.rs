@@ -378,6 +378,16 @@ fn owners(containers: Option<&Containers>, watches: bool, tap: Option<Tap>) -> S
 }
 
 impl<'a> Ready<'a> {
+    /// It has sources that are read from beginning to end.
+    pub fn iterates(&self) -> bool {
+        !self.live.iterators.is_empty()
+    }
+
+    /// Packets of all network namespaces are shown to it.
+    pub fn filters_packets(&self) -> bool {
+        self.loaded.has_socket_filters()
+    }
+
     /// From here on it sees what happens. `containers`: who knows which are asked for.
     pub fn attach(&mut self, containers: Option<&Containers>) -> Result<(), RunError> {
         let attached = self.loaded.attach();
@@ -393,10 +403,6 @@ impl<'a> Ready<'a> {
         let iterators = &mut self.live.iterators;
         if iterators.is_empty() {
             return Ok(());
-        }
-        // Who reads once asks once. A stream has the names in the rows behind.
-        if let Some(containers) = containers {
-            containers.wait_for_runtimes(&self.say);
         }
         let asked = containers.and_then(Containers::asked);
         iterators
