@@ -233,8 +233,8 @@ pub struct Facts {
     pub sandbox: bool,
     /// It shares the network of the host.
     pub host_network: Option<bool>,
-    /// Its own addresses, where it shares them with the containers of its pod alone.
-    pub addresses: Vec<IpAddr>,
+    /// All of its own addresses, where it shares them with the containers of its pod alone. None: the source does not say.
+    pub addresses: Option<Vec<IpAddr>>,
     /// The path of its cgroup, where the source says it.
     pub cgroup: Option<String>,
     /// What only its runtime's API knows, and may still say. A part that is known already needs no more.
@@ -274,12 +274,10 @@ impl Facts {
         take(&mut self.started, started);
         take(&mut self.host_network, host_network);
         take(&mut self.cgroup, cgroup);
+        take(&mut self.addresses, addresses);
         self.sandbox |= sandbox;
         if !labels.is_empty() {
             self.labels = labels;
-        }
-        if !addresses.is_empty() {
-            self.addresses = addresses;
         }
         match (&mut self.pod, pod) {
             (Some(old), Some(new)) => old.learn(new),
@@ -302,7 +300,9 @@ impl Facts {
             text.iter_mut().for_each(cut);
         }
         bound_labels(&mut self.labels);
-        self.addresses.truncate(MOST_ADDRESSES);
+        if let Some(addresses) = &mut self.addresses {
+            addresses.truncate(MOST_ADDRESSES);
+        }
         if let Some(pod) = &mut self.pod {
             for text in [
                 &mut pod.name,
@@ -434,7 +434,7 @@ mod tests {
                 name: long,
                 ..Pod::default()
             }),
-            addresses: vec![IpAddr::from([0; 4]); 1000],
+            addresses: Some(vec![IpAddr::from([0; 4]); 1000]),
             ..Facts::default()
         };
         facts.bound();
@@ -445,7 +445,7 @@ mod tests {
             !facts.labels.contains_key("0"),
             "one that is too long alone"
         );
-        assert_eq!(facts.addresses.len(), MOST_ADDRESSES);
+        assert_eq!(facts.addresses.map(|all| all.len()), Some(MOST_ADDRESSES));
         assert_eq!(facts.pod.map(|p| p.name.len()), Some(LONGEST_TEXT));
     }
 

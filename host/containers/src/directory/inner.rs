@@ -163,13 +163,14 @@ impl Inner {
         if !owner.facts.id.is_empty() {
             self.ids.add(&owner.facts.id, handle, !anothers);
         }
-        for address in &before.facts.addresses {
-            if !owner.facts.addresses.contains(address) {
+        let addresses = owner.facts.addresses.as_deref().unwrap_or_default();
+        for address in before.facts.addresses.iter().flatten() {
+            if !addresses.contains(address) {
                 self.release(*address, handle, changes);
             }
         }
         if !ended {
-            for address in &owner.facts.addresses {
+            for address in addresses {
                 self.addresses.insert(*address, handle);
                 changes.push(Change::Address(*address, Some(handle)));
             }
@@ -289,7 +290,7 @@ impl Inner {
         };
         known.ended = true;
         let owner = Arc::clone(&known.owner);
-        for address in &owner.facts.addresses {
+        for address in owner.facts.addresses.iter().flatten() {
             self.release(*address, handle, changes);
         }
         changes.push(Change::Ended(handle));

@@ -266,7 +266,7 @@ fn what_a_runtime_says_may_come_before_or_after_the_cgroup() {
     let facts = |id: &str, image: &str| Facts {
         id: id.to_owned(),
         image: Some(image.to_owned()),
-        addresses: vec![IpAddr::from([10, 0, 0, 1])],
+        addresses: Some(vec![IpAddr::from([10, 0, 0, 1])]),
         ..Facts::default()
     };
     assert_eq!(directory.learn(facts("a", "first")), None);
@@ -280,6 +280,17 @@ fn what_a_runtime_says_may_come_before_or_after_the_cgroup() {
     reader.refresh();
     assert_eq!(image(&reader).as_deref(), Some("second"));
     assert!(directory.learn(facts("a", "second")).is_some() && !reader.refresh());
+    // It has left its network; somebody may say later that it is there again.
+    let left = Facts {
+        addresses: Some(Vec::new()),
+        ..facts("a", "second")
+    };
+    directory.learn(left);
+    reader.refresh();
+    assert_eq!(reader.by_address(IpAddr::from([10, 0, 0, 1])), None);
+    directory.learn(facts("a", "second"));
+    reader.refresh();
+    assert_eq!(reader.by_address(IpAddr::from([10, 0, 0, 1])), Some(handle));
     // Late, but still of use for late rows.
     directory.gone(10, 1);
     directory.learn(facts("a", "third"));

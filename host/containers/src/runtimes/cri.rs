@@ -240,14 +240,15 @@ impl Cri {
             .chain(network.additional_ips.into_iter().map(|more| more.ip));
         // With the host's network these are the host's.
         let own = host_network != Some(true);
+        let addresses = texts
+            .filter(|_| own)
+            .filter_map(|t| t.parse().ok())
+            .collect();
         Ok(Facts {
             id: id.to_owned(),
             pid: first_process(&answer.info),
             host_network,
-            addresses: texts
-                .filter(|_| own)
-                .filter_map(|t| t.parse().ok())
-                .collect(),
+            addresses: Some(addresses),
             sandbox: true,
             ..Facts::default()
         })

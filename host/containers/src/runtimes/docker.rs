@@ -212,7 +212,7 @@ fn facts(container: ContainerSummary) -> Option<Facts> {
         .network_settings
         .and_then(|settings| settings.networks)
         .unwrap_or_default();
-    let addresses = networks
+    let addresses: Vec<IpAddr> = networks
         .into_values()
         .flat_map(|network| [network.ip_address, network.global_ipv6_address])
         .filter_map(|text| text?.parse().ok())
@@ -233,7 +233,8 @@ fn facts(container: ContainerSummary) -> Option<Facts> {
         started: container.created.map(|s| s.saturating_mul(NS)),
         labels: container.labels.unwrap_or_default().into_iter().collect(),
         host_network: mode.map(|mode| mode == "host"),
-        addresses,
+        // One that is starting may have none yet.
+        addresses: Some(addresses).filter(|all| !all.is_empty()),
         ..Facts::default()
     };
     kubelet::learn_docker(&mut facts);
@@ -260,7 +261,8 @@ async fn inspected(docker: &Docker, id: &str) -> Result<Facts, Failure> {
             .and_then(|pid| u32::try_from(pid).ok())
             .filter(|pid| *pid > 0),
         started: state.started_at.as_deref().and_then(super::time::rfc3339),
-        addresses,
+        // Also none, where it has left its networks.
+        addresses: Some(addresses),
         ..Facts::default()
     })
 }

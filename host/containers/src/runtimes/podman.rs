@@ -306,7 +306,7 @@ async fn inspect(source: &Source, names: &mut Names, id: &str) -> Result<Option<
         pod,
         sandbox: found.is_infra,
         host_network: some(found.host_config.network_mode).map(|mode| mode == "host"),
-        addresses,
+        addresses: Some(addresses),
         cgroup: some(found.state.cgroup_path),
         ..Facts::default()
     }))

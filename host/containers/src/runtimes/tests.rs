@@ -31,6 +31,10 @@ struct Heard {
     found: Vec<Runtime>,
 }
 
+fn has_address(facts: &Facts) -> bool {
+    facts.addresses.as_ref().is_some_and(|all| !all.is_empty())
+}
+
 struct Listener {
     runtimes: Runtimes,
     heard: Arc<Mutex<Heard>>,

@@ -603,7 +603,7 @@ fn endpoints_have_the_names_of_pods_and_containers() {
     for (id, address) in [("a", [10, 0, 0, 1]), ("b", [10, 0, 0, 2])] {
         directory.learn(Facts {
             id: id.to_owned(),
-            addresses: vec![address.into()],
+            addresses: Some(vec![address.into()]),
             ..Facts::default()
         });
     }

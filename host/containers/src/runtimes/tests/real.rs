@@ -1,6 +1,6 @@
 //! The real runtimes.
 
-use super::{Facts, Runtime, Sockets, listen};
+use super::{Facts, Runtime, Sockets, has_address, listen};
 use ig_tests::runtimes::{Containerd, Docker, Podman, Pods};
 
 const SLEEP: [&str; 3] = ["--", "sleep", "3600"];
@@ -223,7 +223,7 @@ fn pods_of_containerd_are_told_once_with_their_names_labels_and_addresses() {
         Some("7d9f")
     );
     assert_eq!(own.owner, Some(("ReplicaSet".into(), "web-7d9f".into())));
-    let known = listener.knows(&sandbox, |facts| !facts.addresses.is_empty());
+    let known = listener.knows(&sandbox, has_address);
     assert!(known.sandbox);
     assert_eq!(known.host_network, Some(false));
     assert_eq!(listener.heard.lock().unwrap().known.len(), 2);
@@ -233,9 +233,7 @@ fn pods_of_containerd_are_told_once_with_their_names_labels_and_addresses() {
     let inside = pods.container(&second, ("shop", "db-0"), "store", &["sleep", "3600"]);
     let own = check(&inside, &second, "db-0", "store");
     assert_eq!(own.labels.get("app").map(String::as_str), Some("db"));
-    listener.knows(&second, |facts| {
-        facts.sandbox && !facts.addresses.is_empty()
-    });
+    listener.knows(&second, |facts| facts.sandbox && has_address(facts));
     pods.remove_container(&inside);
     listener.forgets(&inside);
     pods.remove_sandbox(&second);
