@@ -1,5 +1,6 @@
 //! What is in a recording, for `ig recording show`.
 
+use crate::ledger::UNDECIDED;
 use crate::options::RunError;
 use ig_records::recording::{Call, Entry, Footer, Header, Reader, RecordingError};
 use ig_records::span::Span;
@@ -192,6 +193,15 @@ impl fmt::Display for Contents {
             }
             if lost > 0 {
                 text.push_str(&format!(", {lost} LOST before: not reserved"));
+            }
+            let excluded = footer.sources.get(name).map(|of| &of.excluded);
+            for (cause, n) in excluded.into_iter().flatten() {
+                let what = if cause == UNDECIDED {
+                    "LOST"
+                } else {
+                    "excluded"
+                };
+                text.push_str(&format!(", {n} {what} before: {}", shown(cause)));
             }
             line("source", &text)?;
         }
