@@ -3,7 +3,7 @@
 //! Each fixture ends what it started when it is dropped: containers, daemons and what hangs on them (by pid), mounts,
 //! network interfaces, cgroups, folders. Each needs root and the runtime's package, which `cargo xtask setup` installs.
 //!
-//! - [`Docker`]: `dockerd` without a bridge;
+//! - [`Docker`]: `dockerd` without a bridge of the host;
 //! - [`Containerd`]: `containerd`, used through `ctr` and, for pods, through Kubernetes' interface;
 //! - [`Podman`]: rootful podman with its API service;
 //! - [`Runc`]: `runc` or `crun` alone;

@@ -6,10 +6,12 @@ use super::registry::Registry;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A `dockerd` of one's own, without bridge and without a rule in the firewall.
+/// A `dockerd` of one's own, without a rule in the firewall, and without a bridge until one is asked for.
 #[derive(Debug)]
 pub struct Docker {
     daemon: Option<Daemon>,
+    /// A network was made.
+    networked: bool,
     place: Place,
     _foreign: Foreign,
 }
@@ -18,11 +20,15 @@ impl Docker {
     /// The image that is there.
     pub const IMAGE: &str = image::NAME;
 
+    /// The addresses of [`Self::network`].
+    pub const SUBNET: &str = "10.88.78.0/24";
+
     /// Starts it, with an image.
     #[must_use]
     pub fn start() -> Self {
         let mut docker = Self {
             daemon: None,
+            networked: false,
             place: Place::new(),
             _foreign: Foreign::watch(&["/opt/containerd", "/run/docker", "/run/containerd"]),
         };
@@ -137,6 +143,34 @@ impl Docker {
         (name, registry.digest().to_owned())
     }
 
+    /// Makes a network of containers that reach each other and nobody else: a bridge without an address and without a rule in the
+    /// firewall. Gives its name, for `--network`; addresses of [`Self::SUBNET`] are for `--ip`.
+    pub fn network(&mut self) -> String {
+        self.networked = true;
+        let name = self.place.name();
+        let mut command = self.command();
+        command.args(["network", "create", "--driver", "bridge", "--internal"]);
+        command.args(["--subnet", Self::SUBNET]);
+        command.args(["-o", "com.docker.network.bridge.inhibit_ipv4=true"]);
+        let bridge = format!("com.docker.network.bridge.name={}", self.bridge());
+        done(command.args(["-o", &bridge, name]));
+        name.to_owned()
+    }
+
+    /// Takes a container out of its network.
+    pub fn disconnect(&self, network: &str, name: &str) {
+        done(
+            self.command()
+                .args(["network", "disconnect", network, name]),
+        );
+    }
+
+    fn bridge(&self) -> &str {
+        // A name of an interface has 15 bytes at most.
+        let name = self.place.name();
+        name.get(..15).unwrap_or(name)
+    }
+
     /// Executes something in a container.
     pub fn exec(&self, name: &str, words: &[&str]) {
         done(self.command().args(["exec", name]).args(words));
@@ -211,7 +245,13 @@ impl Drop for Docker {
                         .args(all.split_whitespace()),
                 );
             }
+            if self.networked {
+                tried(self.command().args(["network", "rm", self.place.name()]));
+            }
         }
         self.stop_daemon();
+        if self.networked {
+            tried(Command::new("ip").args(["link", "del", self.bridge()]));
+        }
     }
 }

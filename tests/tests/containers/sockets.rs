@@ -56,7 +56,7 @@ impl Drop for Visitor {
 }
 
 /// Whether somebody listens on the port.
-fn listens(pid: u32, port: u16) -> Option<()> {
+pub fn listens(pid: u32, port: u16) -> Option<()> {
     let port = format!(":{port:04X} ");
     let tables =
         ["tcp", "tcp6"].map(|name| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")));

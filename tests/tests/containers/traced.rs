@@ -120,6 +120,16 @@ impl Traced {
         Self { running }
     }
 
+    /// One that is attached soon, or is already.
+    pub(super) fn of_running(running: Running) -> Self {
+        Self { running }
+    }
+
+    /// The run itself.
+    pub(super) fn running(&mut self) -> &mut Running {
+        &mut self.running
+    }
+
     /// Waits for a row that `wanted` takes.
     pub(super) fn row(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         self.provoke(|| {}, wanted)

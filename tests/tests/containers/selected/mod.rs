@@ -3,6 +3,7 @@
 //! What a test does is written down as a [`Story`]; each run has to show exactly the part of it that its selectors mean.
 
 mod alone;
+mod connections;
 mod containerd;
 mod docker;
 mod flood;
@@ -12,6 +13,7 @@ mod killed;
 mod podman;
 mod pods;
 mod rate;
+mod recorded;
 mod renamed;
 mod units;
 
