@@ -1,15 +1,16 @@
 //! Whose records a run is asked for, and the kernel's set of their cgroups.
 
-use crate::guest::Say;
-use crate::identity::{ROOT, RecordIdentity};
+mod keeper;
+
+pub(crate) use keeper::Keeper;
+
+use crate::identity::RecordIdentity;
 use crate::options::RunError;
-use ig_containers::{Chooser, Directory, Ender, Verdict};
-use ig_kernel::cgroups::{CgroupFilter, FILTER_VARIABLE, FilterError, Hierarchy};
+use ig_kernel::cgroups::{CgroupFilter, FILTER_VARIABLE, Hierarchy};
 use ig_kernel::{LoadOptions, MAX_RATE_VARIABLE};
 use ig_object::Object;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 pub use ig_containers::{Selector, SelectorError, Selectors};
 
@@ -101,106 +102,4 @@ impl Selection {
         }
         Ok(())
     }
-}
-
-/// Keeps the kernel's set of cgroups as the directory has it.
-pub(crate) struct Keeper {
-    ender: Ender,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Keeper {
-    /// When it returns, every cgroup that the directory knows is decided in the kernel, too.
-    ///
-    /// # Errors
-    /// No thread can be started.
-    pub fn start(
-        directory: &Arc<Directory>,
-        selectors: &Arc<Selectors>,
-        filter: CgroupFilter,
-        say: Say,
-    ) -> Result<Self, String> {
-        let chooser = directory.chooser(Arc::clone(selectors));
-        let ender = chooser.ender();
-        let mut set = Set {
-            chooser,
-            filter,
-            shared_root: shares_root(),
-            told: false,
-            say,
-        };
-        set.update();
-        let thread = std::thread::Builder::new()
-            .name("ig-selection".to_owned())
-            .spawn(move || {
-                while set.chooser.wait(None) {
-                    set.update();
-                }
-            })
-            .map_err(|e| format!("the thread that selects containers can't be started: {e}"))?;
-        Ok(Self {
-            ender,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.ender.end();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-struct Set {
-    chooser: Chooser,
-    filter: CgroupFilter,
-    /// The root of version 2 stands for containers, too.
-    shared_root: bool,
-    told: bool,
-    say: Say,
-}
-
-impl Set {
-    fn update(&mut self) {
-        let Self {
-            chooser,
-            filter,
-            shared_root,
-            told,
-            say,
-        } = self;
-        chooser.changes(|cgroup, owner, verdict| {
-            let changed = match verdict {
-                // The mount namespace tells what is a container's.
-                _ if *shared_root && cgroup == ROOT => filter.choose(cgroup, 0),
-                Some(Verdict::Yes) => filter.choose(cgroup, owner),
-                Some(Verdict::Later) => filter.pending(cgroup, owner),
-                Some(Verdict::No) | None => filter.remove(cgroup),
-            };
-            if let Err(problem) = changed
-                && !std::mem::replace(told, true)
-            {
-                let full = matches!(problem, FilterError::Full { .. });
-                let missed = if full {
-                    ""
-                } else {
-                    "; records of some containers may be missing"
-                };
-                say(&format!("{problem}{missed}"));
-            }
-        });
-    }
-}
-
-/// Controllers are in hierarchies of version 1, so that a task in the root of version 2 may be a container's.
-fn shares_root() -> bool {
-    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    text.lines().any(|line| {
-        let mut parts = line.split(':');
-        let (hierarchy, controllers) = (parts.next(), parts.next().unwrap_or_default());
-        hierarchy != Some("0") && !controllers.is_empty() && !controllers.starts_with("name=")
-    })
 }
