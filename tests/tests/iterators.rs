@@ -134,3 +134,18 @@ fn what_was_recorded_of_iterators_is_replayed_frame_by_frame() {
         assert_eq!(replayed.stdout, live, "{name}");
     }
 }
+
+/// The limit is one of ring buffers: here it would do nothing.
+#[test]
+fn a_limit_for_containers_is_refused_where_nothing_comes_through_a_ring() {
+    let words = ["--max-rate", "ring buffer", "without the flag"];
+    let alone = Ig::run(gadget("walked"))
+        .args(&["--max-rate", "5"])
+        .finish();
+    alone.expect_refusal(2, &words);
+    let beside = Ig::run(gadget("plain"))
+        .arg(gadget("walked"))
+        .args(&["--max-rate", "5"])
+        .finish();
+    beside.expect_refusal(2, &["walked: --max-rate", "in an `ig` of its own"]);
+}

@@ -7,7 +7,7 @@ pub(crate) use keeper::Keeper;
 use crate::identity::RecordIdentity;
 use crate::options::RunError;
 use ig_kernel::cgroups::{CgroupFilter, FILTER_VARIABLE, Hierarchy};
-use ig_kernel::{LoadOptions, MAX_RATE_VARIABLE};
+use ig_kernel::{LEDGER_SUFFIX, LoadOptions, MAX_RATE_VARIABLE};
 use ig_object::Object;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ pub(crate) struct Selection {
 
 impl Selection {
     /// # Errors
-    /// The kernel does not give what it takes.
+    /// The kernel does not give what it takes, or can't tell containers apart that are to be limited.
     pub fn new(selectors: Arc<Selectors>, max_rate: Option<u64>) -> Result<Self, RunError> {
         let needed = !selectors.is_empty() || max_rate.is_some();
-        let unified = || {
-            matches!(
+        let unified = needed
+            && matches!(
                 Hierarchy::of_machine(Path::new("/proc")),
                 Ok(Hierarchy::Unified)
-            )
-        };
-        let filter = (needed && unified())
+            );
+        can_limit(max_rate, unified)?;
+        let filter = unified
             .then(CgroupFilter::new)
             .transpose()
             .map_err(|e| RunError::Kernel(e.to_string()))?;
@@ -64,7 +64,8 @@ impl Selection {
         self.filter.as_ref()
     }
 
-    /// Narrows the programs of an object. `sources`: by source its name, and where its records say whose they are.
+    /// Narrows the programs of an object. `sources`: by source its name, and where its records say whose they are; `rings`: the
+    /// maps of those whose records come through a ring buffer.
     ///
     /// # Errors
     /// The gadget can't be narrowed.
@@ -72,6 +73,7 @@ impl Selection {
         &self,
         object: &Object<'_>,
         mut sources: impl Iterator<Item = (&'a str, Option<RecordIdentity>)>,
+        rings: impl Iterator<Item = &'a str>,
         options: &mut LoadOptions,
     ) -> Result<(), RunError> {
         if self.narrows()
@@ -83,12 +85,8 @@ impl Selection {
             )));
         }
         if let Some(rate) = self.max_rate {
-            if object.variable(MAX_RATE_VARIABLE).is_none() {
-                return Err(RunError::Usage(
-                    "--max-rate: this gadget's eBPF side was built without it: build it again with this version's <gadget/buffer.h>"
-                        .to_owned(),
-                ));
-            }
+            let knows = object.variable(MAX_RATE_VARIABLE).is_some();
+            can_limit_rings(rings, knows, |map| object.map(map).is_some())?;
             let rate = rate.to_ne_bytes().to_vec();
             options.variables.insert(MAX_RATE_VARIABLE.to_owned(), rate);
         }
@@ -101,5 +99,92 @@ impl Selection {
             }
         }
         Ok(())
+    }
+}
+
+/// Containers can be limited here, if they are to be: `unified` says that they have cgroups of version 2.
+fn can_limit(max_rate: Option<u64>, unified: bool) -> Result<(), RunError> {
+    if max_rate.is_none() || unified {
+        return Ok(());
+    }
+    Err(RunError::Kernel(
+        "--max-rate: no cgroup of version 2 is here, and by nothing else can programs in the kernel tell containers apart: one limit \
+         would be for the whole machine; leave the flag out, or boot with version 2 (systemd.unified_cgroup_hierarchy=1)"
+            .to_owned(),
+    ))
+}
+
+/// The records of these rings can be limited: `knows` says that their object has the limit's variable, `counts` whether it has a
+/// map of that name.
+fn can_limit_rings<'a>(
+    rings: impl Iterator<Item = &'a str>,
+    knows: bool,
+    counts: impl Fn(&str) -> bool,
+) -> Result<(), RunError> {
+    let usage = |what: &str| Err(RunError::Usage(format!("--max-rate: {what}")));
+    let mut rings = rings.peekable();
+    if rings.peek().is_none() {
+        return usage(
+            "it limits what programs write into a ring buffer as things happen, and nothing of this gadget comes that way; run it \
+             without the flag (beside other gadgets: in an `ig` of its own)",
+        );
+    }
+    if !knows {
+        return usage(
+            "this gadget's eBPF side was built without it: build it again with this version's <gadget/buffer.h>",
+        );
+    }
+    match rings.find(|ring| !counts(&format!("{ring}{LEDGER_SUFFIX}"))) {
+        None => Ok(()),
+        Some(ring) => usage(&format!(
+            "what is written into {ring} is not counted, nor can it be limited: declare it with GADGET_TRACER_MAP and write by \
+             gadget_reserve_buf or gadget_output_buf of <gadget/buffer.h>"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_needs_cgroups_of_version_2() {
+        for (max_rate, unified) in [(None, false), (None, true), (Some(1), true)] {
+            can_limit(max_rate, unified).unwrap();
+        }
+        let refused = can_limit(Some(1), false).unwrap_err();
+        let text = refused.to_string();
+        assert!(
+            matches!(refused, RunError::Kernel(_)) && text.starts_with("--max-rate: "),
+            "{text}"
+        );
+        assert!(
+            text.contains("version 2") && text.contains("leave the flag out"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_ring_without_a_ledger_can_not_be_limited() {
+        let of = |rings: &[&str], knows| {
+            let result = can_limit_rings(rings.iter().copied(), knows, |map| map == "a_ledger");
+            result.map_err(|e| {
+                assert!(matches!(e, RunError::Usage(_)), "{e}");
+                e.to_string()
+            })
+        };
+        of(&["a"], true).unwrap();
+        for (rings, knows, words) in [
+            (&[][..], true, "nothing of this gadget comes that way"),
+            (&[], false, "nothing of this gadget comes that way"),
+            (&["a"], false, "build it again"),
+            (&["a", "b"], true, "written into b"),
+        ] {
+            let refused = of(rings, knows).unwrap_err();
+            assert!(
+                refused.starts_with("--max-rate: ") && refused.contains(words),
+                "{refused}"
+            );
+        }
     }
 }

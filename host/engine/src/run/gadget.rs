@@ -154,7 +154,8 @@ impl<'a> Planned<'a> {
     pub fn select(&mut self, selection: &Selection) -> Result<(), RunError> {
         let names = self.plan.sources.iter().map(|s| s.name.as_str());
         let sources = names.zip(identities(&self.plan.sources));
-        selection.apply(self.object, sources, &mut self.load)
+        let rings = self.plan.sources.iter().filter_map(ResolvedSource::ring);
+        selection.apply(self.object, sources, rings, &mut self.load)
     }
 
     /// Its tables as the output at `index` of those that gadgets share shows them; none if its rows do not go there.
