@@ -38,7 +38,7 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Goes on: the column `event` says existing, added, changed or removed"),
         )
-        .args(selectors::flags().map(short))
+        .args(selectors::flags().map(own))
         .args(output.cloned())
         .args(containers::flags())
         .after_help(
@@ -49,11 +49,14 @@ pub fn command() -> Command {
         )
 }
 
-/// The flags of one letter that selectors have here and not in `ig run`, where other flags have them.
-fn short(flag: Arg) -> Arg {
+/// What selectors have of their own here: letters that are other flags' in `ig run`, and what there is of a scope.
+fn own(flag: Arg) -> Arg {
     match flag.get_id().as_str() {
         "k8s-namespace" => flag.short('n'),
         "k8s-podname" => flag.short('p'),
+        "scope" => {
+            flag.help("containers or all: the sandboxes of pods too, which are left out without it")
+        }
         _ => flag,
     }
 }

@@ -442,6 +442,18 @@ impl Selectors {
         matches!(scope, None | Some(Scope::All)) && *self == nothing
     }
 
+    /// Somebody said a scope that has sandboxes of pods in it.
+    #[must_use]
+    pub fn names_sandboxes(&self) -> bool {
+        matches!(self.scope, Some(Scope::All | Scope::Containers))
+    }
+
+    /// No container can be wanted.
+    #[must_use]
+    pub fn only_host(&self) -> bool {
+        self.scope == Some(Scope::Host)
+    }
+
     /// Nobody but containers, and perhaps sandboxes of pods, can be wanted.
     #[must_use]
     pub fn only_containers(&self) -> bool {

@@ -73,10 +73,22 @@ pub fn list(options: ListOptions) -> Result<(), RunError> {
         stop,
         say,
     } = options;
+    if selectors.only_host() {
+        return Err(RunError::Usage(
+            "--scope host: that is all that is no container's, and containers are listed here; --scope containers has the sandboxes of \
+             pods too, and without --scope there are containers alone"
+                .to_owned(),
+        ));
+    }
     let people = Arc::new(Passwd::of_host().unwrap_or_default());
     let words = Words::of_host(people);
     let mode = if watch { Mode::Stream } else { Mode::Snapshot };
-    let mut plan = plan_alone(table(watch), mode, &output, &words)?;
+    let mut plan = plan_alone(
+        table(watch, selectors.names_sandboxes()),
+        mode,
+        &output,
+        &words,
+    )?;
     // It is one frame, and has no number.
     plan.mode = Mode::Stream;
     if plan.quiet.is_empty() && !output.names_fields() {
@@ -148,8 +160,8 @@ fn wait(stop: &Stop) {
     let _ = poll(&mut events, timeout.as_ref());
 }
 
-/// The table of containers.
-fn table(watch: bool) -> Table {
+/// The table of containers, and of sandboxes: then each row says by default which it is.
+fn table(watch: bool, sandboxes: bool) -> Table {
     let event = watch.then(|| Column {
         name: "event".to_owned(),
         description: "What happened: existing, added, changed or removed".to_owned(),
@@ -165,7 +177,7 @@ fn table(watch: bool) -> Table {
             field.name().to_owned(),
             field.alias().map(str::to_owned),
             field.description().to_owned(),
-            !SHOWN.contains(&field),
+            !(SHOWN.contains(&field) || sandboxes && field == Field::Scope),
         );
         Column {
             width: match field {
@@ -209,7 +221,7 @@ impl Event {
     }
 }
 
-/// The containers that were told.
+/// The containers that were told, and the sandboxes of pods.
 struct List {
     owners: LiveOwners,
     selectors: Selectors,
@@ -244,7 +256,15 @@ impl List {
             selectors,
             told,
         } = self;
-        let wanted = |owner: &Owner| selectors.decide(owner) == Verdict::Yes;
+        let wanted = |owner: &Owner| {
+            let listed = match owner.kind {
+                OwnerKind::Container => true,
+                // Nobody means them who does not say so.
+                OwnerKind::Sandbox => selectors.names_sandboxes(),
+                _ => false,
+            };
+            listed && selectors.decide(owner) == Verdict::Yes
+        };
         for (number, told) in told.iter_mut() {
             let now = Handle::new(*number).and_then(|handle| owners.owner(handle));
             if let Some(now) = now.filter(|now| !Arc::ptr_eq(now, &told.owner)) {
@@ -253,7 +273,7 @@ impl List {
                 let shown = std::mem::replace(&mut told.shown, wanted(now));
                 match (shown, told.shown) {
                     (true, true) if changed => events.push((Event::Changed, *number)),
-                    // It was renamed, or more is known.
+                    // It was renamed, or more is known: that it is a pod's sandbox, say.
                     (false, true) => events.push((Event::Added, *number)),
                     (true, false) => events.push((Event::Removed, *number)),
                     _ => {}
@@ -263,9 +283,7 @@ impl List {
         let coming = if first { Event::Existing } else { Event::Added };
         for number in added {
             let owner = Handle::new(number).and_then(|handle| owners.owner(handle));
-            if let Some(owner) = owner
-                && owner.kind == OwnerKind::Container
-            {
+            if let Some(owner) = owner {
                 let shown = wanted(owner);
                 let owner = Arc::clone(owner);
                 told.insert(number, Told { owner, shown });

@@ -87,6 +87,21 @@ fn containers_of_pods_have_pod_and_namespace_from_their_first_program_on() {
     let of_pod = asked.listing(containerd.place(), &["-n", "shops", "-p", "late"]);
     let of_pod = of_pod.finish();
     assert_eq!(of_pod.rows().len(), 1, "{}", of_pod.stdout);
+    for scope in ["containers", "all"] {
+        let flags = ["-n", "shops", "-p", "late", "--scope", scope];
+        let with_sandbox = asked.listing(containerd.place(), &flags).finish();
+        let rows = with_sandbox.rows();
+        let mut found: Vec<_> = rows
+            .iter()
+            .filter_map(|row| Some((row["scope"].as_str()?, row["container_id"].as_str()?)))
+            .collect();
+        found.sort_unstable();
+        let expected = [("container", later.as_str()), ("sandbox", sandbox.as_str())];
+        assert_eq!(found, expected, "{}", with_sandbox.stdout);
+    }
+    let host = asked.listing(containerd.place(), &["--scope", "host"]);
+    host.finish()
+        .expect_refusal(2, &["--scope host", "--scope containers"]);
     pods.remove_sandbox(&sandbox);
     until("the end of the pod", || {
         let listed = asked.list(containerd.place());

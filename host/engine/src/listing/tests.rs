@@ -170,6 +170,77 @@ fn what_comes_changes_and_goes_is_told_once() {
 }
 
 #[test]
+fn sandboxes_are_listed_where_the_scope_has_them() {
+    let directory = directory();
+    let shown = |scope: Option<&str>, change: &dyn Fn(&mut ListOptions)| {
+        let screen = Screen::default();
+        let mut options = options(&screen, Format::Csv, &directory);
+        options.output.fields = Fields::Named("scope,container_id".to_owned());
+        options.selectors =
+            scope.map_or_else(Selectors::default, |scope| selected(Selector::Scope, scope));
+        change(&mut options);
+        list(options).map(|()| screen.text())
+    };
+    let containers = "scope,container_id\ncontainer,bbb\ncontainer,aaa\n";
+    assert_eq!(shown(None, &|_| {}).unwrap(), containers);
+    for scope in ["containers", "all"] {
+        let with_sandbox = format!("{containers}sandbox,ccc\n");
+        assert_eq!(
+            shown(Some(scope), &|_| {}).unwrap(),
+            with_sandbox,
+            "{scope}"
+        );
+    }
+    let both = |o: &mut ListOptions| {
+        let given = [
+            (Selector::Scope, "containers"),
+            (Selector::ContainerId, "!aaa"),
+        ];
+        o.selectors = Selectors::parse(given).unwrap();
+    };
+    let picked = "scope,container_id\ncontainer,bbb\nsandbox,ccc\n";
+    assert_eq!(shown(None, &both).unwrap(), picked);
+    let by_default = |o: &mut ListOptions| o.output.fields = Fields::Shown;
+    for (scope, begin) in [(None, "runtime,"), (Some("all"), "scope,runtime,")] {
+        let text = shown(scope, &by_default).unwrap();
+        assert!(text.starts_with(begin), "{text}");
+    }
+    let host = shown(Some("host"), &|_| {}).unwrap_err();
+    assert!(
+        matches!(&host, RunError::Usage(what) if what.contains("--scope containers")),
+        "{host}"
+    );
+}
+
+#[test]
+fn what_turns_out_to_be_a_sandbox_is_removed_unless_the_scope_has_it() {
+    for (selectors, then) in [
+        (Selectors::default(), Event::Removed),
+        (selected(Selector::Unit, "!x"), Event::Removed),
+        (selected(Selector::Scope, "containers"), Event::Changed),
+        (selected(Selector::Scope, "all"), Event::Changed),
+    ] {
+        let directory = directory();
+        let mut list = List::new(&directory, selectors);
+        list.look(true);
+        directory.learn(Facts {
+            id: "bbb".to_owned(),
+            sandbox: true,
+            ..Facts::default()
+        });
+        let events: Vec<Event> = list
+            .look(false)
+            .into_iter()
+            .map(|(event, _)| event)
+            .collect();
+        assert_eq!(events, [then]);
+        directory.gone(10, 5);
+        let gone = list.look(false).len();
+        assert_eq!(gone, usize::from(then == Event::Changed));
+    }
+}
+
+#[test]
 fn a_watch_goes_on_until_it_is_ended() {
     let directory = directory();
     let screen = Screen::default();
