@@ -553,7 +553,7 @@ mod tests {
                     say: say.clone(),
                 }],
                 place: Some(Place {
-                    namespaces: NetworkNamespaces::new(Path::new("/")),
+                    namespaces: NetworkNamespaces::new(std::path::Path::new("/"), None),
                     visitor: None,
                     owners: None,
                     asked: None,

@@ -442,7 +442,7 @@ mod tests {
         let namespaces = seen(Some("docker/me"));
         for (number, (text, cgroup)) in (11_u64..).zip(processes) {
             let folder = namespaces.proc.join(number.to_string());
-            assert_eq!(namespaces.cgroup(&folder), cgroup, "{text}");
+            assert_eq!(namespaces.cgroup(&folder).unwrap(), cgroup, "{text}");
         }
         assert_eq!(listed(&namespaces, &|id| Some(id) == web), [13]);
         assert_eq!(listed(&namespaces, &|_| true), [11, 12, 13, 14]);
