@@ -208,10 +208,7 @@ impl Identity {
                     name: Some(claim.name.clone().unwrap_or_else(|| claim.id.clone())),
                     runtime: Some(runtime),
                     id: claim.id,
-                    awaited: match runtime {
-                        Runtime::Docker => Awaited::ALL.without(Awaited::PODS),
-                        _ => Awaited::ALL,
-                    },
+                    awaited: Awaited::ALL,
                     ..Facts::default()
                 },
                 namespace: claim.namespace,

@@ -69,7 +69,13 @@ fn questions_to_one_that_hangs_fail_in_time_and_those_that_are_too_many_at_once(
     })
     .ready();
     let ids: Vec<String> = (0..1124).map(|i| format!("{i:064x}")).collect();
-    for id in &ids {
+    for (i, id) in ids.iter().enumerate() {
+        if i % 512 == 0 {
+            until("those before have been taken", || {
+                let questions = listener.runtimes.questions.as_ref()?;
+                (questions.capacity() == questions.max_capacity()).then_some(())
+            });
+        }
         listener.runtimes.ask(Runtime::Docker, id, None);
     }
     let answered = |count: usize| {
