@@ -151,10 +151,20 @@ const MOST_UNPLACED: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Directory {
     inner: Mutex<Inner>,
-    /// Cgroups that are pending, and looks at the machine that are due.
+    /// Cgroups that are pending, looks at the machine that are due, and first programs that are not taken note of.
     pending: AtomicUsize,
     looks: AtomicUsize,
     limits: Tombstones,
+}
+
+/// What somebody told, until it is known.
+#[derive(Debug)]
+pub(crate) struct Told(Arc<Directory>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.pending.fetch_sub(1, Ordering::Release);
+    }
 }
 
 impl Default for Directory {
@@ -219,7 +229,8 @@ impl Directory {
         Reader::new(Arc::clone(self), shared, all, selectors, chooses)
     }
 
-    /// Cgroups of which nobody knows yet whose they are, and looks at the machine that are due because there may be others.
+    /// Cgroups of which nobody knows yet whose they are, looks at the machine that are due because there may be others, and
+    /// first programs whose mount namespaces are not told yet.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending.load(Ordering::Acquire)
@@ -235,6 +246,12 @@ impl Directory {
     pub(crate) fn look_due(&self) {
         self.looks.fetch_add(1, Ordering::Release);
         self.pending.fetch_add(1, Ordering::Release);
+    }
+
+    /// Something was told that is not known yet: until what this gives is dropped something is pending.
+    pub(crate) fn is_told(self: &Arc<Self>) -> Told {
+        self.pending.fetch_add(1, Ordering::Release);
+        Told(Arc::clone(self))
     }
 
     /// A look begins, for so many that are due.

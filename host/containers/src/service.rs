@@ -1,6 +1,6 @@
 //! The threads that find out whose the machine's cgroups are.
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Told};
 use crate::hierarchy::Hierarchy;
 use crate::identity::{Identity, Next};
 use crate::options::Options;
@@ -114,7 +114,8 @@ pub enum StartError {
 
 #[derive(Debug)]
 enum Message {
-    Event(Event),
+    /// Of a first program it is pending to whom its mount namespace belongs.
+    Event(Event, Option<Told>),
     Said(Box<Said>),
     /// Who asks wants to know when all that was said before is taken.
     Asked(SyncSender<()>),
@@ -214,8 +215,8 @@ impl Service {
         self.unified
     }
 
-    /// Takes note of an event. A new cgroup is pending in the directory when this returns, and after lost events a look at
-    /// the machine is ([`Directory::pending`]); all else comes later.
+    /// Takes note of an event. A new cgroup is pending in the directory when this returns, and so are a first program's mount
+    /// namespace and, after lost events, a look at the machine ([`Directory::pending`]); all else comes later.
     pub fn tell(&self, event: Event) {
         if matches!(event, Event::Lost { .. }) {
             self.directory.look_due();
@@ -223,7 +224,8 @@ impl Service {
         if let Event::Made { cgroup, parent, .. } = &event {
             self.directory.made(*cgroup, Some(*parent));
         }
-        if !put(&self.sender, &self.flags, Message::Event(event)) {
+        let told = matches!(event, Event::FirstExec { .. }).then(|| self.directory.is_told());
+        if !put(&self.sender, &self.flags, Message::Event(event, told)) {
             self.flags.lost.store(true, Ordering::Release);
         }
     }
@@ -365,7 +367,7 @@ impl Turn<'_> {
     fn take(&mut self, identity: &mut Identity, message: Message) {
         self.flags.waiting.fetch_sub(1, Ordering::Relaxed);
         match message {
-            Message::Event(event) => {
+            Message::Event(event, _told) => {
                 if identity.told(event) == Next::Scan {
                     self.untold = true;
                     self.due.get_or_insert_with(Instant::now);

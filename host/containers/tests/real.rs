@@ -262,6 +262,22 @@ fn a_container_of_runc_alone_is_found_with_its_process_and_mount_namespace() {
     let second = self::service(true);
     let (_, again) = second.directory().owner_of(cgroup).expect("decided");
     assert_eq!(again.facts.id, name);
+    // Nothing is pending any more when it is known whose the mount namespace of a first program is.
+    for fake in 1..=50 {
+        second.tell(Event::FirstExec {
+            at: 1,
+            cgroup,
+            mount_ns: fake,
+            mount_ns_id: Some(fake),
+            pid,
+        });
+        while second.directory().pending() > 0 {
+            assert!(Instant::now() < end, "it stays pending");
+            std::thread::yield_now();
+        }
+        let its = second.directory().mount_namespace_now(fake);
+        assert!(its.is_some(), "{fake} is not known, and nothing is pending");
+    }
     drop(container);
     let end = Instant::now() + LIMIT;
     while service.directory().is_live(handle) {

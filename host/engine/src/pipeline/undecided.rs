@@ -65,10 +65,11 @@ impl Undecided {
 
     /// Takes up what became known. True: every cgroup that a record in hand can be of is known and decided.
     fn refresh(&mut self) -> bool {
-        // In this order: what was handled before the first is seen by the second.
-        let settled = (self.settled)();
+        // In this order: what was handled before the first is told to the second, and what that had become by then is seen by
+        // the third.
+        let settled = (self.settled)() && self.reader.settled();
         self.reader.refresh();
-        settled && self.reader.settled()
+        settled
     }
 
     /// Hands on what waits no more.
