@@ -12,6 +12,8 @@ const MOST_CGROUPS: usize = 1 << 20;
 const ROOT: u64 = 1;
 /// Controllers of version 1 whose hierarchies runtimes use, the best first: in the order of what tells of new cgroups.
 const CONTROLLERS: [&str; 5] = ["memory", "pids", "freezer", "devices", "cpu"];
+/// Where runtimes look for version 2.
+const USUAL: [&str; 2] = ["sys/fs/cgroup/unified", "sys/fs/cgroup"];
 /// The most bytes of a cgroup's list of processes that are read.
 const MOST_PROCESSES: u64 = 1 << 20;
 
@@ -74,8 +76,9 @@ pub fn cgroup_namespace() -> Option<PathBuf> {
 }
 
 impl Hierarchy {
-    /// The one that counts here: version 2 wherever it is mounted, else one of version 1; rather one that is mounted from its
-    /// root. None if there is none.
+    /// The one that counts here: version 2, else one of version 1; rather one that is mounted from its root. None if there is none.
+    /// Beside controllers of version 1, version 2 counts where runtimes look for it: elsewhere it is somebody's own and has no
+    /// containers in it, as that of Cilium. What tells of new cgroups chooses in the same way.
     pub(crate) fn find() -> Option<Self> {
         let text = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
         let id = |mount: &Mount| std::fs::metadata(&mount.point).ok().map(|meta| meta.ino());
@@ -101,10 +104,15 @@ impl Hierarchy {
             .into_iter()
             .filter_map(|mount| id(&mount).map(|id| (mount, id)))
             .collect();
+        let usual = |(mount, _): &(Mount, u64)| {
+            mount.unified && USUAL.iter().any(|usual| mount.point.ends_with(usual))
+        };
+        let controller = |(mount, _): &(Mount, u64)| CONTROLLERS.contains(&mount.line.as_str());
+        let unified = mounts.iter().any(usual) || !mounts.iter().any(controller);
         let order = |(mount, id): &&(Mount, u64)| {
             let place = CONTROLLERS.iter().position(|name| *name == mount.line);
             let place = place.unwrap_or(CONTROLLERS.len());
-            (!mount.unified, *id != ROOT, place)
+            (mount.unified != unified, *id != ROOT, place)
         };
         let (mount, id) = mounts.iter().min_by_key(order)?;
         // In a cgroup namespace of its own a process sees that namespace's root as "/".
@@ -366,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_counts_and_then_the_one_of_a_controller() {
+    fn version_2_counts_where_runtimes_use_it_and_then_the_one_of_a_controller() {
         let found = choose(HYBRID, &[]).unwrap();
         assert_eq!(found.mount, Path::new("/sys/fs/cgroup/unified"));
         assert!(found.unified && found.line.is_empty() && found.prefix.is_empty());
@@ -374,6 +382,12 @@ mod tests {
         let found = choose(&first, &[]).unwrap();
         assert_eq!((found.unified, found.line.as_str()), (false, "memory"));
         assert_eq!(choose("", &[]), None);
+        let cilium = "44 31 0:40 / /run/cilium/cgroupv2 rw - cgroup2 none rw";
+        let found = choose(&format!("{cilium}\n{first}"), &[]).unwrap();
+        assert_eq!((found.unified, found.line.as_str()), (false, "memory"));
+        let found = choose(&format!("{cilium}\n{HYBRID}"), &[]).unwrap();
+        assert!(found.unified);
+        assert!(choose(cilium, &[]).unwrap().unified);
         let spaces = "1 2 0:1 /a\\040b /sys/c\\134d rw - cgroup2 c rw";
         let found = choose(spaces, &[("/sys/c\\d", 7)]).unwrap();
         assert_eq!(found.prefix, "/a b");

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum Hierarchy {
     /// Cgroup v2: also on hybrid machines, where runtimes make their cgroups in all hierarchies.
     Unified,
-    /// One of v1, for machines without v2. Records hold no cgroup of such a hierarchy: there the mount namespace of
-    /// [`Entered`](super::Entered) ties them to one.
+    /// One of v1, for machines without v2, or with one that runtimes do not use. Records hold no cgroup of such a hierarchy:
+    /// there the mount namespace of [`Entered`](super::Entered) ties them to one.
     V1 {
         /// The kernel's number for it, as in `/proc/cgroups`.
         number: u32,
@@ -73,8 +73,8 @@ impl Hierarchy {
             Ok(text) => Ok(text),
             Err(error) => Err(HierarchyError::Read { path, error }),
         };
-        let mounts = read(proc.join("1/mountinfo"))?;
-        if has_cgroup2(&mounts) {
+        let mounts = read(proc.join("1/mounts"))?;
+        if uses_cgroup2(&mounts) {
             return Ok(Self::Unified);
         }
         first_of_v1(&read(proc.join("cgroups"))?).ok_or(HierarchyError::None)
@@ -96,13 +96,28 @@ impl Hierarchy {
     }
 }
 
-/// Whether a file system of that type is among the lines of `mountinfo`: behind the first single dash.
-fn has_cgroup2(mounts: &str) -> bool {
-    mounts.lines().any(|line| {
-        line.split_once(" - ")
-            .and_then(|(_, rest)| rest.split(' ').next())
-            == Some("cgroup2")
-    })
+/// Where runtimes look for v2.
+const USUAL: [&str; 2] = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+
+/// Whether, by the lines of `/proc/PID/mounts`, runtimes make cgroups in v2: it is mounted where they look for it, or no
+/// controller of theirs is in v1. One elsewhere beside v1 is somebody's own and has no containers in it: Cilium mounts it for
+/// itself.
+pub(crate) fn uses_cgroup2(mounts: &str) -> bool {
+    let (mut elsewhere, mut v1) = (false, false);
+    for line in mounts.lines() {
+        let mut words = line.split(' ').skip(1);
+        let point = words.next().unwrap_or_default();
+        match words.next() {
+            Some("cgroup2") if USUAL.iter().any(|usual| point.ends_with(usual)) => return true,
+            Some("cgroup2") => elsewhere = true,
+            Some("cgroup") => {
+                let known = |option| CONTROLLERS.iter().any(|(name, _)| *name == option);
+                v1 |= words.next().unwrap_or_default().split(',').any(known);
+            }
+            _ => {}
+        }
+    }
+    elsewhere && !v1
 }
 
 /// The best controller of `/proc/cgroups` that is in a hierarchy of v1: whose number there is not 0.
@@ -129,13 +144,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn v2_is_taken_where_it_is_mounted_and_else_the_best_of_v1() {
-        let hybrid = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
-                      41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:1 - cgroup2 cgroup2 rw\n";
-        assert!(has_cgroup2(hybrid));
-        assert!(!has_cgroup2(
-            "35 31 0:32 / /sys/fs/cgroup2 rw - cgroup cgroup2 rw,memory\n"
-        ));
+    fn v2_is_taken_where_runtimes_use_it_and_else_the_best_of_v1() {
+        let memory = "cgroup2 /sys/fs/cgroup/memory cgroup rw,memory 0 0\n";
+        assert!(!uses_cgroup2(memory));
+        let named = "c /sys/fs/cgroup/systemd cgroup rw,xattr,name=systemd 0 0\n";
+        let cilium = "none /run/cilium/cgroupv2 cgroup2 rw,relatime 0 0\n";
+        assert!(uses_cgroup2(&format!("{named}{cilium}")));
+        assert!(!uses_cgroup2(&format!("{memory}{cilium}")));
+        let hybrid = "cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0\n";
+        assert!(uses_cgroup2(&format!("{memory}{cilium}{hybrid}")));
         let v1 = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n\
                   cpu\t1\t1\t1\nmemory\t0\t29\t1\ndevices\t5\t1\t1\npids\t8\t1\t1\n";
         assert_eq!(

@@ -26,6 +26,7 @@ use ig_object::{Object, ObjectError};
 
 pub use event::{CgroupEvent, Emptied, Entered, Made, Maker, Removed};
 pub use filter::{CgroupFilter, Entry, FILTER_MAP, FILTER_VARIABLE, FilterError, State};
+pub(crate) use hierarchy::uses_cgroup2;
 pub use hierarchy::{Controller, Hierarchy, HierarchyError};
 use settled::Progress;
 pub use settled::Settled;

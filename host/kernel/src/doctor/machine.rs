@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{Check, State};
+use crate::cgroups::uses_cgroup2;
 use crate::host::{self, mount};
 use crate::tracefs::Tracefs;
 
@@ -191,24 +192,28 @@ pub(super) fn jit(setting: &str) -> Option<Check> {
 
 pub(super) fn cgroups(mounts: &str) -> Check {
     let name = "cgroups";
+    let v1 = |found: String| {
+        Check::new(name, State::Warning, found)
+            .meaning(
+                "records are told apart by mount namespace, by the host and not by the kernel: --unit and --cgroup pick \
+                 containers alone, and --max-rate is refused",
+            )
+            .cure("boot with systemd.unified_cgroup_hierarchy=1")
+    };
     match (mount(mounts, "cgroup2"), mount(mounts, "cgroup")) {
+        (Some(place), Some(_)) if !uses_cgroup2(mounts) => {
+            v1(format!("v1; no runtime uses the v2 at {place}"))
+        }
         (Some(place), None) => Check::new(name, State::Ok, format!("v2 at {place}")),
         (Some(place), Some(_)) => Check::new(
             name,
             State::Ok,
             format!("v1 and v2; records carry the one of v2, at {place}"),
         ),
-        (None, first) => Check::new(
-            name,
-            State::Warning,
-            if first.is_some() {
-                "v1 alone"
-            } else {
-                "not mounted"
-            },
-        )
-        .meaning("records carry the id of the v2 cgroup, and its path can't be looked up")
-        .cure("mount it (mount -t cgroup2 none /sys/fs/cgroup), or boot with systemd.unified_cgroup_hierarchy=1"),
+        (None, Some(_)) => v1("v1 alone".to_owned()),
+        (None, None) => Check::new(name, State::Warning, "not mounted")
+            .meaning("nobody knows whose records are")
+            .cure("mount -t cgroup2 none /sys/fs/cgroup"),
     }
 }
 
@@ -297,6 +302,12 @@ mod tests {
         assert!(cgroups(both).found.ends_with("/sys/fs/cgroup/unified"));
         assert_eq!(cgroups(one).state, State::Warning);
         assert_eq!(cgroups(one).found, "v1 alone");
+        let unused = format!("{one}none /run/cilium/cgroupv2 cgroup2 rw 0 0\n");
+        assert_eq!(cgroups(&unused).state, State::Warning);
+        assert_eq!(
+            cgroups(&unused).found,
+            "v1; no runtime uses the v2 at /run/cilium/cgroupv2"
+        );
         assert_eq!(cgroups("").found, "not mounted");
     }
 
