@@ -25,7 +25,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// An owner's number, which no other ever has: rows that come late, and guests, keep it for as long as they like. (After four
 /// billion owners it begins anew.)
@@ -154,6 +154,8 @@ pub struct Directory {
     /// Cgroups that are pending, looks at the machine that are due, and first programs that are not taken note of.
     pending: AtomicUsize,
     looks: AtomicUsize,
+    /// The host's own mount namespace, where it tells whose records are.
+    host: OnceLock<u64>,
     limits: Tombstones,
 }
 
@@ -192,6 +194,7 @@ impl Directory {
             inner: Mutex::new(inner),
             pending: AtomicUsize::new(0),
             looks: AtomicUsize::new(0),
+            host: OnceLock::new(),
             limits,
         }
     }
@@ -246,6 +249,11 @@ impl Directory {
     pub(crate) fn look_due(&self) {
         self.looks.fetch_add(1, Ordering::Release);
         self.pending.fetch_add(1, Ordering::Release);
+    }
+
+    /// Cgroups do not tell what is the host's: what is in this mount namespace is.
+    pub(crate) fn host_is_in(&self, namespace: u64) {
+        let _ = self.host.set(namespace);
     }
 
     /// Something was told that is not known yet: until what this gives is dropped something is pending.

@@ -80,11 +80,15 @@ impl Identity {
         directory: Arc<Directory>,
         runtimes: Arc<Runtimes>,
     ) -> std::io::Result<Self> {
+        let processes = Processes::new(&options.host_root);
+        if let Some(namespace) = processes.hosts().filter(|_| !hierarchy.unified) {
+            directory.host_is_in(namespace);
+        }
         Ok(Self {
             directory,
             runtimes,
             hierarchy,
-            processes: Processes::new(&options.host_root),
+            processes,
             root: Root::open(&options.host_root)?,
             places: Places::default(),
             patience: Patience::new(PATIENCE),

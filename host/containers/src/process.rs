@@ -88,6 +88,11 @@ impl Processes {
         namespace(&self.path(pid, "ns/mnt"))
     }
 
+    /// The host's own mount namespace; None: it can't be told.
+    pub(crate) fn hosts(&self) -> Option<u64> {
+        self.host_mount_namespace
+    }
+
     /// Whether a mount namespace is the host's own.
     pub(crate) fn is_hosts(&self, namespace: u64) -> bool {
         self.host_mount_namespace == Some(namespace)

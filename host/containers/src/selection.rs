@@ -461,6 +461,18 @@ impl Selectors {
             || (self.scope.is_none() && self.of_containers.is_some())
     }
 
+    /// The flag that picks, by its cgroup, what is no container's; None: none does.
+    #[must_use]
+    pub fn picks_by_cgroup(&self) -> Option<&'static str> {
+        let flag = match (&self.unit, &self.cgroup) {
+            _ if self.only_containers() => return None,
+            (Some(_), _) => Selector::Unit,
+            (_, Some(_)) => Selector::Cgroup,
+            _ => return None,
+        };
+        Some(flag.flag())
+    }
+
     /// They ask for cgroups, so that two cgroups of one owner may have different verdicts.
     pub(crate) fn by_path(&self) -> bool {
         self.cgroup.is_some()

@@ -4,12 +4,12 @@ mod keeper;
 
 pub(crate) use keeper::Keeper;
 
+use crate::containers::Containers;
 use crate::identity::RecordIdentity;
 use crate::options::RunError;
 use ig_kernel::cgroups::{CgroupFilter, FILTER_VARIABLE, Hierarchy};
 use ig_kernel::{LEDGER_SUFFIX, LoadOptions, MAX_RATE_VARIABLE};
 use ig_object::Object;
-use std::path::Path;
 use std::sync::Arc;
 
 pub use ig_containers::{Selector, SelectorError, Selectors};
@@ -28,12 +28,10 @@ impl Selection {
     /// The kernel does not give what it takes, or can't tell containers apart that are to be limited.
     pub fn new(selectors: Arc<Selectors>, max_rate: Option<u64>) -> Result<Self, RunError> {
         let needed = !selectors.is_empty() || max_rate.is_some();
-        let unified = needed
-            && matches!(
-                Hierarchy::of_machine(Path::new("/proc")),
-                Ok(Hierarchy::Unified)
-            );
+        let proc = Containers::host_root().join("proc");
+        let unified = needed && matches!(Hierarchy::of_machine(&proc), Ok(Hierarchy::Unified));
         can_limit(max_rate, unified)?;
+        can_pick(&selectors, unified)?;
         let filter = unified
             .then(CgroupFilter::new)
             .transpose()
@@ -102,6 +100,18 @@ impl Selection {
     }
 }
 
+/// What is asked for can be told of records here: `unified` says that there are cgroups of version 2.
+fn can_pick(selectors: &Selectors, unified: bool) -> Result<(), RunError> {
+    match selectors.picks_by_cgroup().filter(|_| !unified) {
+        Some(flag) => Err(RunError::Kernel(format!(
+            "--{flag}: no cgroup of version 2 is in use here, without which records do not say which cgroup they are of, and are \
+             told apart by mount namespace: add --scope containers, to have containers alone, or boot with version 2 \
+             (systemd.unified_cgroup_hierarchy=1)"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Containers can be limited here, if they are to be: `unified` says that they have cgroups of version 2.
 fn can_limit(max_rate: Option<u64>, unified: bool) -> Result<(), RunError> {
     if max_rate.is_none() || unified {
@@ -146,6 +156,16 @@ fn can_limit_rings<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_version_2_what_is_no_containers_is_not_picked_by_its_cgroup() {
+        let parse = |given: &[(Selector, &str)]| Selectors::parse(given.iter().copied()).unwrap();
+        let units = parse(&[(Selector::Unit, "nginx")]);
+        assert!(can_pick(&units, true).is_ok());
+        let refused = can_pick(&units, false).unwrap_err().to_string();
+        assert!(refused.starts_with("--unit: no cgroup of version 2 is in use here"));
+        assert!(can_pick(&parse(&[(Selector::Container, "web")]), false).is_ok());
+    }
 
     #[test]
     fn a_limit_needs_cgroups_of_version_2() {

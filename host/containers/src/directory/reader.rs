@@ -410,7 +410,8 @@ impl Reader {
         touched.is_some_and(|touched| !touched.is_empty())
     }
 
-    /// Whose a mount namespace was at a time, in nanoseconds of CLOCK_BOOTTIME.
+    /// Whose a mount namespace was at a time, in nanoseconds of CLOCK_BOOTTIME. The host's own is not known, but where there
+    /// are cgroups of version 1 alone.
     #[must_use]
     pub fn by_mount_namespace(&self, namespace: u64, at: u64) -> Found {
         let intervals = self
@@ -423,6 +424,7 @@ impl Reader {
             .find(|interval| interval.from <= at && interval.until.is_none_or(|until| at < until));
         match at_that_time.and_then(|interval| interval.owner) {
             Some(handle) => Found::Owner(handle),
+            None if self.directory.host.get() == Some(&namespace) => Found::Owner(Handle::HOST),
             None => Found::Unknown,
         }
     }

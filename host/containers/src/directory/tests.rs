@@ -210,6 +210,26 @@ fn a_mount_namespace_is_one_only_with_its_time() {
     assert_eq!(reader.by_mount_namespace(77, 650), reader.by_cgroup(16));
 }
 
+#[test]
+fn where_cgroups_tell_nothing_the_host_is_known_by_its_mount_namespace() {
+    let (directory, mut reader) = directory();
+    assert_eq!(reader.by_mount_namespace(7, 1), Found::Unknown);
+    directory.host_is_in(7);
+    directory.made(10, Some(1));
+    directory.decide(10, "/x", container("a"));
+    directory.mount_namespace(77, 10, 100);
+    reader.refresh();
+    let of = |namespace| reader.by_mount_namespace(namespace, 200);
+    assert_eq!(of(7), Found::Owner(Handle::HOST));
+    assert_eq!([of(77), of(8)], [reader.by_cgroup(10), Found::Unknown]);
+    let given = [(crate::selection::Selector::Scope, "host")];
+    let selectors = Selectors::parse(given.iter().copied()).unwrap();
+    let selecting = directory.reader_selecting(Arc::new(selectors));
+    let selected = |namespace| selecting.selected_by_mount_namespace(namespace, 200);
+    assert_eq!(selected(7), Selected::Yes(Handle::HOST));
+    assert!(matches!(selected(77), Selected::No(_)));
+}
+
 /// The kernel gives the number to the next one as soon as the namespace is over, which can be before it tells that the last
 /// process is.
 #[test]

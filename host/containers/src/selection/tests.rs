@@ -317,6 +317,13 @@ fn flags_have_names_of_their_own_and_those_of_inspektor_gadget() {
     assert!(parse(&[]).is_empty() && parse(&[(Selector::Scope, "all")]).is_empty());
     assert!(!parse(&[(Selector::Scope, "host")]).is_empty());
     assert!(!parse(&[(Selector::Pod, "x")]).is_empty());
+    let by_cgroup = |given: &[_]| parse(given).picks_by_cgroup();
+    let (unit, cgroup) = ((Selector::Unit, "x"), (Selector::Cgroup, "/x"));
+    assert_eq!(by_cgroup(&[cgroup, unit]), Some("unit"));
+    assert_eq!(by_cgroup(&[cgroup]), Some("cgroup"));
+    assert_eq!(by_cgroup(&[cgroup, (Selector::Scope, "containers")]), None);
+    assert_eq!(by_cgroup(&[unit, (Selector::Container, "web")]), None);
+    assert_eq!(by_cgroup(&[(Selector::Scope, "host")]), None);
     assert!(parse(&[(Selector::Pod, "x")]).only_containers());
     assert!(!parse(&[(Selector::Unit, "x")]).only_containers());
 }
