@@ -20,7 +20,7 @@ use crate::selection::Selection;
 use crate::stop::Reason;
 use ig_bundle::Bundle;
 use ig_bundle::manifest::ResolvedSource;
-use ig_kernel::{LoadOptions, Loaded, Loader, Ring, Waiter};
+use ig_kernel::{LoadError, LoadOptions, Loaded, Loader, Ring, Waiter};
 use ig_object::Object;
 use ig_records::recording::KERNEL_SYMBOLS;
 use ig_sandbox::Program;
@@ -221,7 +221,13 @@ impl<'a> Planned<'a> {
     fn load(&self) -> Result<Loaded, RunError> {
         Loader::new(&self.bundle.object, self.object, self.load.clone())
             .load()
-            .map_err(|e| RunError::Kernel(e.to_string()))
+            .map_err(|e| {
+                let cure = match e {
+                    LoadError::Kernel(_) => "; `ig doctor` says what this machine lacks",
+                    _ => "",
+                };
+                RunError::Kernel(format!("{e}{cure}"))
+            })
     }
 
     /// Puts everything together and makes the guest's first call. `follow`: the process that is traced.
