@@ -236,7 +236,7 @@ fn bundled(
                 storage::learn(root, storage, &spec, path, &mut facts);
             }
         }
-        None => facts.labels = spec.annotations(),
+        None => facts.labels = Some(spec.annotations()),
     }
     facts.name.get_or_insert_with(|| claim.id.clone());
     facts.bound();

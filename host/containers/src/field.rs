@@ -219,12 +219,12 @@ impl Field {
             Self::Image => optional(facts.image.as_deref()),
             Self::ImageId => optional(facts.image_id.as_deref()),
             Self::ImageDigest => optional(facts.image_digest.as_deref()),
-            Self::Labels => labels(Some(&facts.labels)),
+            Self::Labels => labels(facts.labels.as_ref()),
             Self::Namespace => optional(pod.map(|p| p.namespace.as_str())),
             Self::Pod => optional(pod.map(|p| p.name.as_str())),
             Self::PodUid => optional(pod.map(|p| p.uid.as_str())),
             Self::PodContainer => optional(pod.map(|p| p.container.as_str())),
-            Self::PodLabels => labels(pod.map(|p| &p.labels)),
+            Self::PodLabels => labels(pod.and_then(|p| p.labels.as_ref())),
             Self::PodOwnerKind => optional(pod.and_then(owner_of).map(|(kind, _)| kind)),
             Self::PodOwner => optional(pod.and_then(owner_of).map(|(_, name)| name)),
             Self::HostNetwork => facts.host_network.map_or(Value::None, Value::Bool),
@@ -312,13 +312,17 @@ mod tests {
                 name: Some("web".to_owned()),
                 pid: Some(12),
                 started: Some(5),
-                labels: [("b", "2"), ("a", "1")]
-                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                    .into(),
+                labels: Some(
+                    [("b", "2"), ("a", "1")]
+                        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                        .into(),
+                ),
                 host_network: Some(false),
                 pod: Some(Pod {
                     name: "p".to_owned(),
                     owner: Some(("ReplicaSet".to_owned(), "r".to_owned())),
+                    // There are none: nothing is shown.
+                    labels: Some(BTreeMap::new()),
                     ..Pod::default()
                 }),
                 ..Facts::default()

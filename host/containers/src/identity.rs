@@ -324,12 +324,17 @@ impl Identity {
     fn confirmed_late(&mut self, path: &str, confirmed: Confirmed) {
         let its = |owner: &Owner| owner.is_container() && owner.cgroup == path;
         if let Some(handle) = self.directory.named(&confirmed.facts)
-            && self
-                .directory
-                .owner(handle)
-                .is_some_and(|owner| its(&owner))
+            && let Some(owner) = self.directory.owner(handle).filter(|owner| its(owner))
         {
-            self.directory.learn_of(handle, confirmed.facts);
+            let mut facts = confirmed.facts;
+            // What its runtime has said since stands: it may be renamed and relabelled.
+            if owner.facts.name.as_ref() != Some(&owner.facts.id) {
+                facts.name = None;
+            }
+            if owner.facts.labels.is_some() {
+                facts.labels = None;
+            }
+            self.directory.learn_of(handle, facts);
             return;
         }
         // It was taken for no container's; or it has gone.

@@ -185,8 +185,8 @@ pub struct Pod {
     pub uid: String,
     /// The name of this container in the pod; empty for the sandbox.
     pub container: String,
-    /// Its labels, as far as the runtime knows them.
-    pub labels: BTreeMap<String, String>,
+    /// Its labels, as far as the runtime knows them. Empty: it has none, which is known.
+    pub labels: Option<BTreeMap<String, String>>,
     /// What made it, where that is known: kind and name, as `ReplicaSet` and `web-7d9f`.
     pub owner: Option<(String, String)>,
     /// The id of its sandbox.
@@ -225,8 +225,8 @@ pub struct Facts {
     pub pid: Option<u32>,
     /// When it was made or started, in nanoseconds since 1970: as the runtime says.
     pub started: Option<i64>,
-    /// Its labels; of a runtime without labels, its annotations.
-    pub labels: BTreeMap<String, String>,
+    /// Its labels; of a runtime without labels, its annotations. Empty: it has none, which is known.
+    pub labels: Option<BTreeMap<String, String>>,
     /// Its pod.
     pub pod: Option<Pod>,
     /// A sandbox, not one of a pod's containers.
@@ -275,10 +275,8 @@ impl Facts {
         take(&mut self.host_network, host_network);
         take(&mut self.cgroup, cgroup);
         take(&mut self.addresses, addresses);
+        take(&mut self.labels, labels);
         self.sandbox |= sandbox;
-        if !labels.is_empty() {
-            self.labels = labels;
-        }
         match (&mut self.pod, pod) {
             (Some(old), Some(new)) => old.learn(new),
             (old @ None, Some(new)) => *old = Some(new),
@@ -299,7 +297,7 @@ impl Facts {
         ] {
             text.iter_mut().for_each(cut);
         }
-        bound_labels(&mut self.labels);
+        self.labels.iter_mut().for_each(bound_labels);
         if let Some(addresses) = &mut self.addresses {
             addresses.truncate(MOST_ADDRESSES);
         }
@@ -317,7 +315,7 @@ impl Facts {
                 cut(kind);
                 cut(name);
             }
-            bound_labels(&mut pod.labels);
+            pod.labels.iter_mut().for_each(bound_labels);
         }
     }
 }
@@ -344,9 +342,7 @@ impl Pod {
                 *old = new;
             }
         }
-        if !labels.is_empty() {
-            self.labels = labels;
-        }
+        take(&mut self.labels, labels);
         take(&mut self.owner, owner);
     }
 }
@@ -389,6 +385,11 @@ fn bound_labels(labels: &mut BTreeMap<String, String>) {
 mod tests {
     use super::*;
 
+    fn labels(keys: &[&str]) -> BTreeMap<String, String> {
+        let value = |key: &&str| ((*key).to_owned(), String::new());
+        keys.iter().map(value).collect()
+    }
+
     #[test]
     fn a_better_source_adds_and_takes_nothing_away() {
         let pod = |name: &str, uid: &str| Pod {
@@ -407,7 +408,7 @@ mod tests {
             id: "abc".to_owned(),
             name: Some("web".to_owned()),
             image: Some("busybox".to_owned()),
-            labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+            labels: Some(labels(&["a"])),
             pod: Some(pod("", "u")),
             ..Facts::default()
         });
@@ -415,8 +416,36 @@ mod tests {
         assert_eq!(known.pid, Some(7));
         assert_eq!(known.pod, Some(pod("p", "u")));
         known.learn(Facts::default());
-        assert_eq!(known.labels.len(), 1);
+        assert_eq!(known.labels, Some(labels(&["a"])));
         assert_eq!(known.image.as_deref(), Some("busybox"));
+    }
+
+    #[test]
+    fn who_knows_that_there_are_no_labels_takes_them_away_and_who_knows_none_does_not() {
+        let of = |own: Option<&[&str]>, pods: Option<&[&str]>| Facts {
+            labels: own.map(labels),
+            pod: Some(Pod {
+                labels: pods.map(labels),
+                ..Pod::default()
+            }),
+            ..Facts::default()
+        };
+        let mut known = of(Some(&["a", "b"]), Some(&["c"]));
+        for (said, expected) in [
+            (Facts::default(), of(Some(&["a", "b"]), Some(&["c"]))),
+            (of(None, None), of(Some(&["a", "b"]), Some(&["c"]))),
+            (of(Some(&["a"]), None), of(Some(&["a"]), Some(&["c"]))),
+            (of(Some(&[]), None), of(Some(&[]), Some(&["c"]))),
+            (of(None, Some(&[])), of(Some(&[]), Some(&[]))),
+            (of(None, None), of(Some(&[]), Some(&[]))),
+            (
+                of(Some(&["d"]), Some(&["d"])),
+                of(Some(&["d"]), Some(&["d"])),
+            ),
+        ] {
+            known.learn(said.clone());
+            assert_eq!(known, expected, "after {said:?}");
+        }
     }
 
     #[test]
@@ -429,9 +458,10 @@ mod tests {
         let mut facts = Facts {
             id: long.clone(),
             name: Some(long.clone()),
-            labels,
+            labels: Some(labels.clone()),
             pod: Some(Pod {
                 name: long,
+                labels: Some(labels),
                 ..Pod::default()
             }),
             addresses: Some(vec![IpAddr::from([0; 4]); 1000]),
@@ -440,13 +470,13 @@ mod tests {
         facts.bound();
         assert_eq!(facts.id.len(), LONGEST_TEXT);
         assert_eq!(facts.name.map(|n| n.len()), Some(LONGEST_TEXT));
-        assert_eq!(facts.labels.len(), MOST_LABELS);
-        assert!(
-            !facts.labels.contains_key("0"),
-            "one that is too long alone"
-        );
         assert_eq!(facts.addresses.map(|all| all.len()), Some(MOST_ADDRESSES));
-        assert_eq!(facts.pod.map(|p| p.name.len()), Some(LONGEST_TEXT));
+        let pod = facts.pod.unwrap_or_default();
+        assert_eq!(pod.name.len(), LONGEST_TEXT);
+        for labels in [facts.labels, pod.labels].map(Option::unwrap_or_default) {
+            assert_eq!(labels.len(), MOST_LABELS);
+            assert!(!labels.contains_key("0"), "one that is too long alone");
+        }
     }
 
     #[test]

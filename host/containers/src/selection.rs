@@ -541,9 +541,7 @@ impl Selectors {
                 Glob::matches,
             )
         };
-        let pod_labels = pod
-            .map(|pod| &pod.labels)
-            .filter(|labels| !labels.is_empty());
+        let pod_labels = pod.and_then(|pod| pod.labels.as_ref());
         let whole = pod_labels.is_some() || !awaits(Awaited::POD_LABELS);
         let conditions = [
             decided(
@@ -580,7 +578,8 @@ impl Selectors {
             ),
         ];
         let labels = self.labels.iter();
-        let labels = labels.map(|all| all.decide(Some(&facts.labels), !awaits(Awaited::LABELS)));
+        let own = facts.labels.as_ref();
+        let labels = labels.map(|all| all.decide(own, !awaits(Awaited::LABELS)));
         let of_pods = self
             .pod_labels
             .iter()

@@ -242,7 +242,10 @@ fn a_container_of_runc_alone_is_found_with_its_process_and_mount_namespace() {
         (name.as_str(), Some(Runtime::Runc))
     );
     assert_eq!(
-        facts.labels.get("made.by").map(String::as_str),
+        facts
+            .labels
+            .as_ref()
+            .map(|labels| labels["made.by"].as_str()),
         Some("a test")
     );
     assert_eq!(facts.host_network, Some(false));

@@ -4,7 +4,6 @@ mod keeper;
 
 pub(crate) use keeper::Keeper;
 
-use crate::containers::Containers;
 use crate::identity::RecordIdentity;
 use crate::options::RunError;
 use ig_kernel::cgroups::{CgroupFilter, FILTER_VARIABLE, Hierarchy};
@@ -12,6 +11,7 @@ use ig_kernel::{LEDGER_SUFFIX, LoadOptions, MAX_RATE_VARIABLE};
 use ig_object::Object;
 use std::sync::Arc;
 
+use ig_containers::Options;
 pub use ig_containers::{Selector, SelectorError, Selectors};
 
 /// What a run is asked for of containers, and how the kernel is told.
@@ -28,7 +28,7 @@ impl Selection {
     /// The kernel does not give what it takes, or can't tell containers apart that are to be limited.
     pub fn new(selectors: Arc<Selectors>, max_rate: Option<u64>) -> Result<Self, RunError> {
         let needed = !selectors.is_empty() || max_rate.is_some();
-        let proc = Containers::host_root().join("proc");
+        let proc = Options::usual_host_root().join("proc");
         let unified = needed && matches!(Hierarchy::of_machine(&proc), Ok(Hierarchy::Unified));
         can_limit(max_rate, unified)?;
         can_pick(&selectors, unified)?;

@@ -165,7 +165,7 @@ fn full() -> Arc<Directory> {
             name: Some(format!("container-{i}")),
             image: Some("registry.example/shop/web:1.2.3".to_owned()),
             image_id: Some(format!("sha256:{id}")),
-            labels: (0..8).map(label).collect::<BTreeMap<_, _>>(),
+            labels: Some((0..8).map(label).collect::<BTreeMap<_, _>>()),
             ..Facts::default()
         };
         let decision = Decision::Container {

@@ -99,6 +99,13 @@ impl Containerd {
         done(command.args(words));
     }
 
+    /// Gives a container a label, or takes it away where the value is empty.
+    pub fn label(&self, id: &str, key: &str, value: &str) {
+        let mut command = self.ctr(self.namespace());
+        command.args(["containers", "label", id]);
+        done(command.arg(format!("{key}={value}")));
+    }
+
     /// Removes a container, running or not.
     pub fn remove(&self, id: &str) {
         let own = self.namespace();

@@ -238,7 +238,7 @@ impl Inner {
         let Some(pod) = facts.pod.as_mut().filter(|_| !facts.sandbox) else {
             return;
         };
-        if !facts.awaited.has(Awaited::POD_LABELS) || !pod.labels.is_empty() {
+        if !facts.awaited.has(Awaited::POD_LABELS) || pod.labels.is_some() {
             return;
         }
         let sandbox = self.ids.get(&pod.sandbox).and_then(|h| self.known(h));
@@ -249,7 +249,7 @@ impl Inner {
             return;
         }
         if let Some(theirs) = &known.pod
-            && (!theirs.labels.is_empty() || !known.awaited.has(Awaited::POD_LABELS))
+            && (theirs.labels.is_some() || !known.awaited.has(Awaited::POD_LABELS))
         {
             pod.labels.clone_from(&theirs.labels);
             if pod.owner.is_none() {

@@ -21,7 +21,7 @@ struct Container {
     image: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Config {
     image: Option<String>,
@@ -60,7 +60,7 @@ pub(super) fn learn(root: &Root, spec: &Spec, facts: &mut Facts) {
     };
     facts.awaited = Awaited::IMAGES;
     facts.name = None;
-    facts.labels.clear();
+    facts.labels = None;
     facts.learn(own);
     if let Some(pod) = facts.pod.as_ref().filter(|_| !facts.sandbox) {
         let sandbox = written(root, &containers, &pod.sandbox);
@@ -82,15 +82,19 @@ fn written(root: &Root, containers: &Path, id: &str) -> Option<Facts> {
         return None;
     }
     let name = container.name.filter(|name| !name.is_empty());
-    let config = container.config.unwrap_or_default();
+    let (image, labels) = match container.config {
+        // Null where there are none.
+        Some(own) => (own.image, Some(own.labels.unwrap_or_default())),
+        None => (None, None),
+    };
     let host: Option<Host> = root.json(&own.join("hostconfig.json"), files::ONE).ok();
     let mut facts = Facts {
         id: container.id,
         name: name.map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned()),
-        image: config.image.filter(|image| !image.is_empty()),
+        image: image.filter(|image| !image.is_empty()),
         image_id: container.image.filter(|id| !id.is_empty()),
         started: container.created.as_deref().and_then(time::parse),
-        labels: config.labels.unwrap_or_default(),
+        labels,
         ..Facts::default()
     };
     facts.host_network = match host.and_then(|host| host.network_mode).as_deref() {

@@ -82,8 +82,9 @@ impl Spec {
         let cri = |key: &str| self.annotation(&format!("io.kubernetes.cri.{key}"));
         let text = |key| cri(key).map(str::to_owned);
         let Some(kind) = cri("container-type") else {
-            facts.labels = self.annotations();
-            facts.name = facts.labels.get("nerdctl/name").cloned();
+            let labels = self.annotations();
+            facts.name = labels.get("nerdctl/name").cloned();
+            facts.labels = some(labels);
             facts.awaited = Awaited::ALL.without(Awaited::PODS);
             return;
         };
@@ -111,11 +112,10 @@ impl Spec {
         let crio = |key: &str| text(&format!("io.kubernetes.cri-o.{key}"));
         facts.sandbox = crio("ContainerType").as_deref() == Some("sandbox");
         // The labels of the container, or of the pod: Kubernetes' own ones are among them.
-        let labels: BTreeMap<String, String> = crio("Labels")
-            .and_then(|json| serde_json::from_str(&json).ok())
-            .unwrap_or_default();
+        let labels: Option<BTreeMap<String, String>> =
+            crio("Labels").and_then(|json| serde_json::from_str(&json).ok());
         let owned = |key: &str| {
-            let label = || labels.get(key).cloned();
+            let label = || labels.as_ref()?.get(key).cloned();
             text(key).or_else(label).unwrap_or_default()
         };
         let pod = Pod {
@@ -151,9 +151,13 @@ impl Spec {
             "io.podman.",
             "org.opencontainers.image.stopSignal",
         ];
-        facts.labels = self.annotations();
-        facts
-            .labels
-            .retain(|key, _| !own.iter().any(|prefix| key.starts_with(prefix)));
+        let mut labels = self.annotations();
+        labels.retain(|key, _| !own.iter().any(|prefix| key.starts_with(prefix)));
+        facts.labels = some(labels);
     }
+}
+
+/// Labels as far as annotations tell of them: without any it is not known whether there are some.
+fn some(labels: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    Some(labels).filter(|labels| !labels.is_empty())
 }

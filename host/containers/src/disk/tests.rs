@@ -75,7 +75,7 @@ fn docker_writes_names_labels_and_images_beside_its_containers() {
         image_id: Some(format!("sha256:{ID}")),
         image_digest: Some("sha256:77".to_owned()),
         started: time::parse("2026-11-23T19:20:35.5Z"),
-        labels: labels(&[("app", "shop")]),
+        labels: Some(labels(&[("app", "shop")])),
         host_network: Some(true),
         awaited: Awaited::IMAGES,
         ..Facts::default()
@@ -130,7 +130,7 @@ fn docker_writes_pods_as_labels_and_their_own_labels_at_the_sandbox() {
     // Before its sandbox can be read, the labels of the pod may still come.
     write(ID, &app, &format!("container:{sandbox_id}"));
     let facts = told(ID);
-    assert_eq!(facts.pod.map(|pod| pod.labels), Some(labels(&[])));
+    assert_eq!(facts.pod.map(|pod| pod.labels), Some(None));
     assert_eq!(facts.awaited, Awaited::IMAGES.with(Awaited::POD_LABELS));
     write(&sandbox_id, &sandbox, "host");
     let facts = told(ID);
@@ -139,7 +139,7 @@ fn docker_writes_pods_as_labels_and_their_own_labels_at_the_sandbox() {
         namespace: "prod".to_owned(),
         uid: "u-1".to_owned(),
         container: "app".to_owned(),
-        labels: labels(&[("app", "web")]),
+        labels: Some(labels(&[("app", "web")])),
         owner: None,
         sandbox: sandbox_id.clone(),
     };
@@ -157,11 +157,7 @@ fn docker_writes_pods_as_labels_and_their_own_labels_at_the_sandbox() {
     assert_eq!(facts.awaited, Awaited::IMAGES);
     // A label is no path.
     write(ID, &app.replace(&sandbox_id, "../containers/x"), "none");
-    assert_eq!(
-        told(ID).pod.map(|pod| pod.labels),
-        Some(labels(&[])),
-        "of nobody"
-    );
+    assert_eq!(told(ID).pod.map(|pod| pod.labels), Some(None), "of nobody");
 }
 
 #[test]
@@ -178,7 +174,7 @@ fn containerd_writes_labels_as_annotations_and_kubernetes_its_own() {
         config("/default/c1", r#"{"app":"test"}"#),
     );
     let facts = disk.confirm("c1", None, "/default/c1").unwrap();
-    assert_eq!(facts.labels, labels(&[("app", "test")]));
+    assert_eq!(facts.labels, Some(labels(&[("app", "test")])));
     assert_eq!(facts.name.as_deref(), Some("c1"));
     assert_eq!(facts.runtime, Some(Runtime::Containerd));
     assert_eq!(facts.host_network, Some(true));
@@ -249,7 +245,7 @@ fn podman_writes_a_list_of_all_containers() {
         image_id: Some(format!("sha256:{ID}")),
         image_digest: Some("sha256:99".to_owned()),
         started: time::parse("2026-11-23T19:20:35Z"),
-        labels: labels(&[("mine", "1")]),
+        labels: Some(labels(&[("mine", "1")])),
         awaited: Awaited::ALL,
         ..Facts::default()
     };
@@ -365,13 +361,14 @@ fn hostile_metadata_is_cut_or_refused() {
         config(r#","annotations":{"k\u001b[2J":"\u0000\n"}"#),
     );
     let facts = disk.confirm("a", Some("/b"), "/a").unwrap();
-    assert_eq!(facts.labels, labels(&[("k\u{1b}[2J", "\0\n")]));
+    assert_eq!(facts.labels, Some(labels(&[("k\u{1b}[2J", "\0\n")])));
     let many: Vec<String> = (0..20_000).map(|i| format!(r#""{i}":"{i}""#)).collect();
     disk.write(
         "/b/config.json",
         config(&format!(r#","annotations":{{{}}}"#, many.join(","))),
     );
-    assert!(disk.confirm("a", Some("/b"), "/a").unwrap().labels.len() <= 512);
+    let facts = disk.confirm("a", Some("/b"), "/a").unwrap();
+    assert!(facts.labels.is_some_and(|labels| labels.len() <= 512));
     let deep = format!(r#","x":{}1{}"#, "[".repeat(100_000), "]".repeat(100_000));
     disk.write("/b/config.json", config(&deep));
     // What nobody asks for may be as deep as it likes.

@@ -4,6 +4,7 @@ use super::*;
 use crate::directory::Found;
 use crate::files::Patience;
 use crate::owner::Kind;
+use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 
@@ -242,10 +243,7 @@ fn what_is_there_is_found_with_all_kinds_of_owners() {
     assert_eq!(machine.owner(docker).facts.runtime, Some(Runtime::Docker));
     assert_eq!(machine.owner(docker).facts.pid, Some(21));
     assert_eq!(machine.who(ctr), container(B));
-    assert_eq!(
-        machine.owner(ctr).facts.labels.get("l").map(String::as_str),
-        Some("1")
-    );
+    assert_eq!(machine.owner(ctr).facts.labels.as_ref().unwrap()["l"], "1");
     assert_eq!(machine.who(runc), container("r1"));
     assert_eq!(machine.owner(runc).facts.pid, Some(30));
     assert!(machine.owner(runc).facts.started.is_some());
@@ -483,14 +481,45 @@ fn what_the_files_say_too_late_is_learned_then() {
     let web = machine.made("/web", maker(50, 51, line));
     machine.identity.catch_up();
     assert_eq!(machine.who(web), (Kind::Container, "web".to_owned()));
-    assert!(machine.owner(web).facts.labels.is_empty());
+    assert_eq!(machine.owner(web).facts.labels, None);
     drop(held_up);
-    while machine.owner(web).facts.labels.is_empty() {
+    while machine.owner(web).facts.labels.is_none() {
         machine.identity.catch_up();
         std::thread::yield_now();
     }
-    assert_eq!(machine.owner(web).facts.labels["app"], "shop");
+    assert_eq!(
+        machine.owner(web).facts.labels.as_ref().unwrap()["app"],
+        "shop"
+    );
     assert!(machine.identity.late.is_empty());
+}
+
+#[test]
+fn what_the_runtime_has_said_meanwhile_stands_when_the_files_say_it_too_late() {
+    let mut machine = Machine::new();
+    let (patience, held_up) = Patience::held_up();
+    machine.identity.patience = patience;
+    let folder = format!("{TASKS}/default/web");
+    machine.file(
+        &format!("{folder}/config.json"),
+        r#"{"linux":{"cgroupsPath":"/web"},"annotations":{"app":"shop","nerdctl/name":"old"}}"#,
+    );
+    let line = format!("runc create --bundle {folder} web");
+    let web = machine.made("/web", maker(50, 51, &line));
+    machine.identity.said(Said::Changed(Facts {
+        id: "web".to_owned(),
+        name: Some("new".to_owned()),
+        labels: Some(BTreeMap::new()),
+        ..Facts::default()
+    }));
+    drop(held_up);
+    while machine.owner(web).facts.runtime != Some(Runtime::Containerd) {
+        machine.identity.catch_up();
+        std::thread::yield_now();
+    }
+    let owner = machine.owner(web);
+    assert_eq!(owner.facts.name.as_deref(), Some("new"));
+    assert_eq!(owner.facts.labels, Some(BTreeMap::new()));
 }
 
 #[test]

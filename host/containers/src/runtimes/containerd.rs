@@ -177,7 +177,8 @@ async fn containers(line: &Line, namespace: &str) -> Result<Vec<Made>, Failure> 
             // Its specification, which is most of it, is not kept.
             let mut facts = facts(namespace, container);
             facts.bound();
-            let labels = facts.labels.iter().map(|(k, v)| k.len() + v.len());
+            let labels = facts.labels.iter().flatten();
+            let labels = labels.map(|(k, v)| k.len() + v.len());
             kept += labels.sum::<usize>() + facts.id.len();
             if kept > MOST_KEPT {
                 return Err(Failure::new("its list has more than 64 MiB"));
@@ -223,7 +224,7 @@ fn facts(namespace: &str, container: Container) -> Facts {
     }
     facts.name = facts.name.or_else(|| some(container.id.clone()));
     facts.id = container.id;
-    facts.labels = labels;
+    facts.labels = Some(labels);
     facts
 }
 

@@ -98,9 +98,9 @@ impl Cri {
         let mut facts = Facts {
             id: container.id,
             started: Some(container.created_at).filter(|ns| *ns > 0),
-            labels: container.labels.into_iter().collect(),
             ..Facts::default()
         };
+        let labels: BTreeMap<_, _> = container.labels.into_iter().collect();
         let image = container.image.unwrap_or_default();
         name_image(
             &mut facts,
@@ -115,7 +115,8 @@ impl Cri {
             container: name.clone(),
             ..pod
         };
-        kubelet::by_labels(&mut pod, &facts.labels);
+        kubelet::by_labels(&mut pod, &labels);
+        facts.labels = Some(labels);
         facts.name = some(name);
         facts.pod = Some(pod);
         facts.host_network = host_network;
@@ -142,7 +143,7 @@ impl Cri {
             id: sandbox.id,
             name: some(pod.name.clone()),
             started: Some(sandbox.created_at).filter(|ns| *ns > 0),
-            labels: sandbox.labels.into_iter().collect(),
+            labels: Some(sandbox.labels.into_iter().collect()),
             pod: Some(pod),
             sandbox: true,
             host_network,
@@ -268,7 +269,7 @@ fn pod(sandbox: String, metadata: PodSandboxMetadata, labels: &HashMap<String, S
         namespace: metadata.namespace,
         uid: metadata.uid,
         container: String::new(),
-        labels,
+        labels: Some(labels),
         sandbox,
     }
 }

@@ -231,7 +231,8 @@ fn facts(container: ContainerSummary) -> Option<Facts> {
             .and_then(|descriptor| descriptor.digest)
             .and_then(|text| digest(&text)),
         started: container.created.map(|s| s.saturating_mul(NS)),
-        labels: container.labels.unwrap_or_default().into_iter().collect(),
+        // It says all of a container, and null where there are none.
+        labels: Some(container.labels.unwrap_or_default().into_iter().collect()),
         host_network: mode.map(|mode| mode == "host"),
         // One that is starting may have none yet.
         addresses: Some(addresses).filter(|all| !all.is_empty()),

@@ -56,12 +56,15 @@ pub(super) fn by_labels(pod: &mut Pod, labels: &BTreeMap<String, String>) {
 /// The pod of one of Docker's containers, which its labels alone name: cri-dockerd has no other place for it. The labels are
 /// all those that the container has.
 pub(crate) fn learn_docker(facts: &mut Facts) {
+    let Some(labels) = &facts.labels else {
+        return;
+    };
     let mut pod = Pod::default();
-    by_labels(&mut pod, &facts.labels);
+    by_labels(&mut pod, labels);
     if pod.name.is_empty() {
         return;
     }
-    let label = |key: &str| facts.labels.get(key).map(String::as_str);
+    let label = |key: &str| labels.get(key).map(String::as_str);
     facts.sandbox = label(DOCKER_TYPE) == Some("podsandbox");
     if facts.sandbox {
         // It is called `POD` there.
@@ -72,9 +75,10 @@ pub(crate) fn learn_docker(facts: &mut Facts) {
             let key = key.as_str();
             !OF_POD.contains(&key) && !own.contains(&key) && !key.starts_with(DOCKER_ANNOTATION)
         };
-        let users = facts.labels.iter().filter(|(key, _)| users(key));
-        pod.labels = users.map(|(k, v)| (k.clone(), v.clone())).collect();
-        pod.owner = owner(&pod.name, &pod.labels);
+        let users = labels.iter().filter(|(key, _)| users(key));
+        let users = users.map(|(k, v)| (k.clone(), v.clone())).collect();
+        pod.owner = owner(&pod.name, &users);
+        pod.labels = Some(users);
         facts.name = some(pod.name.clone());
     } else {
         pod.sandbox = label(DOCKER_SANDBOX).unwrap_or_default().to_owned();
@@ -143,7 +147,7 @@ mod tests {
         let mut facts = Facts {
             id: id.to_owned(),
             name: Some("k8s_x_web-7d9f-abcde_shop_u-1_0".to_owned()),
-            labels: labels(&[&KUBELETS, more].concat()),
+            labels: Some(labels(&[&KUBELETS, more].concat())),
             ..Facts::default()
         };
         learn_docker(&mut facts);
@@ -170,7 +174,7 @@ mod tests {
             namespace: "shop".to_owned(),
             uid: "u-1".to_owned(),
             container: String::new(),
-            labels: labels(&[("app", "web"), ("pod-template-hash", "7d9f")]),
+            labels: Some(labels(&[("app", "web"), ("pod-template-hash", "7d9f")])),
             owner: Some(("ReplicaSet".to_owned(), "web-7d9f".to_owned())),
             sandbox: "5a".to_owned(),
         };
@@ -203,14 +207,17 @@ mod tests {
         ];
         for mut other in others {
             assert!(!learn_docker_sandbox(&mut other, &sandbox));
-            assert_eq!(other.pod.map(|pod| pod.labels), Some(labels(&[])));
+            assert_eq!(other.pod.map(|pod| pod.labels), Some(None));
         }
         let none = of_docker("5a", &[]);
         let mut server = of_docker("c0", &[(DOCKER_SANDBOX, "5a")]);
         assert!(!learn_docker_sandbox(&mut server, &none));
 
         let mut plain = Facts {
-            labels: labels(&[(DOCKER_TYPE, "podsandbox"), (CONTAINER_NAME, "x")]),
+            labels: Some(labels(&[
+                (DOCKER_TYPE, "podsandbox"),
+                (CONTAINER_NAME, "x"),
+            ])),
             ..Facts::default()
         };
         let before = plain.clone();

@@ -46,7 +46,7 @@ struct Inspected {
     is_infra: bool,
     created: String,
     state: State,
-    config: Config,
+    config: Option<Config>,
     host_config: HostConfig,
     network_settings: NetworkSettings,
 }
@@ -252,7 +252,7 @@ fn facts(container: Listed) -> Facts {
             .started_at
             .checked_mul(1_000_000_000)
             .filter(|ns| *ns > 0),
-        labels: container.labels.unwrap_or_default(),
+        labels: Some(container.labels.unwrap_or_default()),
         pod: Some(pod).filter(|pod| !pod.uid.is_empty()),
         sandbox: container.is_infra,
         ..Facts::default()
@@ -302,7 +302,7 @@ async fn inspect(source: &Source, names: &mut Names, id: &str) -> Result<Option<
         started: [&found.state.started_at, &found.created]
             .into_iter()
             .find_map(|text| super::time::rfc3339(text)),
-        labels: found.config.labels.unwrap_or_default(),
+        labels: found.config.map(|own| own.labels.unwrap_or_default()),
         pod,
         sandbox: found.is_infra,
         host_network: some(found.host_config.network_mode).map(|mode| mode == "host"),

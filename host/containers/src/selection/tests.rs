@@ -29,7 +29,10 @@ fn web() -> Owner {
             image: Some("nginx:1.27".to_owned()),
             image_id: Some(sha('a')),
             image_digest: Some(sha('b')),
-            labels: labels(&[("app", "shop"), ("com.docker.compose.project", "x:y")]),
+            labels: Some(labels(&[
+                ("app", "shop"),
+                ("com.docker.compose.project", "x:y"),
+            ])),
             ..Facts::default()
         },
     }
@@ -41,7 +44,7 @@ fn server() -> Owner {
         name: "web-7d9f".to_owned(),
         namespace: "shop".to_owned(),
         container: "server".to_owned(),
-        labels: labels(&[("app", "web"), ("tier", "front")]),
+        labels: Some(labels(&[("app", "web"), ("tier", "front")])),
         sandbox: "s1".to_owned(),
         ..Pod::default()
     };

@@ -556,7 +556,7 @@ fn columns_that_are_fields_are_not_made_to_find_owners() {
 fn labels_of_megabytes_stay_bounded() {
     let directory = directory();
     let mut many = facts("m", "many");
-    many.labels = BTreeMap::from([("x".to_owned(), "y".repeat(60 << 10))]);
+    many.labels = Some(BTreeMap::from([("x".to_owned(), "y".repeat(60 << 10))]));
     directory.made(500, None);
     let decision = Decision::Container {
         facts: Box::new(many),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::selection::{Selector, Verdict};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 fn selectors(given: &[(Selector, &str)]) -> Arc<Selectors> {
@@ -110,21 +111,18 @@ fn what_a_silent_runtime_has_not_said_is_not_waited_for() {
 fn a_pods_containers_have_the_labels_that_its_sandbox_is_known_to_have() {
     let (directory, _) = directory();
     let mut reader = directory.reader_selecting(selectors(&[(Selector::PodLabels, "app=web")]));
-    let pod = |labels: &[(&str, &str)]| Pod {
+    let pod = |label: Option<&str>| Pod {
         name: "p".to_owned(),
         sandbox: "s".to_owned(),
-        labels: labels
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect(),
+        labels: label.map(app),
         ..Pod::default()
     };
     let mut sandbox = named("s", "p");
     sandbox.sandbox = true;
-    sandbox.pod = Some(pod(&[]));
+    sandbox.pod = Some(pod(None));
     sandbox.awaited = Awaited::POD_LABELS;
     let mut container = named("c", "server");
-    container.pod = Some(pod(&[]));
+    container.pod = Some(pod(None));
     container.awaited = Awaited::POD_LABELS;
     directory.made(10, Some(1));
     directory.decide(10, "/s", of(sandbox.clone()));
@@ -132,7 +130,7 @@ fn a_pods_containers_have_the_labels_that_its_sandbox_is_known_to_have() {
     directory.decide(11, "/c", of(container.clone()));
     reader.refresh();
     assert_eq!(reader.selected(11), Selected::Pending);
-    sandbox.pod = Some(pod(&[("app", "web")]));
+    sandbox.pod = Some(pod(Some("web")));
     directory.learn(sandbox);
     // The next one has them at once; the first when anything is said of it.
     directory.made(12, Some(1));
@@ -147,6 +145,109 @@ fn a_pods_containers_have_the_labels_that_its_sandbox_is_known_to_have() {
     assert_eq!(reader.selected(11), Selected::Yes(first));
     // A sandbox is not meant, unless somebody says so.
     assert!(matches!(reader.selected(10), Selected::No(_)));
+}
+
+/// Whoever does not know the labels takes none away, and whoever knows that there are none takes all.
+#[test]
+fn a_container_or_pod_that_loses_its_last_label_is_judged_anew() {
+    let (directory, _) = directory();
+    let own = |label: Option<&str>| Facts {
+        labels: label.map(app),
+        ..named("a", "web")
+    };
+    let of_pod = |label: Option<&str>| Facts {
+        pod: Some(Pod {
+            name: "p".to_owned(),
+            labels: label.map(app),
+            ..Pod::default()
+        }),
+        ..named("b", "server")
+    };
+    directory.made(10, Some(1));
+    directory.decide(10, "/a", of(own(Some("web"))));
+    directory.made(11, Some(1));
+    directory.decide(11, "/b", of(of_pod(Some("web"))));
+    let chooser = |selector, text| {
+        let mut chooser = directory.chooser(selectors(&[(selector, text)]));
+        told(&mut chooser);
+        chooser
+    };
+    for (cgroup, selector, said) in [
+        (10, Selector::Labels, &own as &dyn Fn(Option<&str>) -> Facts),
+        (11, Selector::PodLabels, &of_pod),
+    ] {
+        let mut with = chooser(selector, "app=web");
+        let mut without = chooser(selector, "!app");
+        let mut other = chooser(selector, "app,app notin (web)");
+        let mut learn = |facts: Facts| {
+            directory.learn(facts);
+            [&mut with, &mut without, &mut other].map(|chooser| {
+                let all = told(chooser).into_iter();
+                let own = all.filter(|(told, ..)| *told == cgroup);
+                own.map(|(.., verdict)| verdict).collect::<Vec<_>>()
+            })
+        };
+        let (yes, no, same) = (vec![Some(Yes)], vec![Some(No)], Vec::new());
+        assert_eq!(
+            learn(said(None)),
+            [same.clone(), same.clone(), same.clone()]
+        );
+        assert_eq!(
+            learn(said(Some("db"))),
+            [no.clone(), same.clone(), yes.clone()]
+        );
+        assert_eq!(
+            learn(said(Some(""))),
+            [same.clone(), yes.clone(), no.clone()]
+        );
+        assert_eq!(
+            learn(said(None)),
+            [same.clone(), same.clone(), same.clone()]
+        );
+        assert_eq!(learn(said(Some("web"))), [yes, no, same]);
+    }
+}
+
+#[test]
+fn a_sandbox_that_has_no_labels_says_so_for_its_containers() {
+    let (directory, _) = directory();
+    let mut reader = directory.reader_selecting(selectors(&[(Selector::PodLabels, "!app")]));
+    let pod = |labels| Pod {
+        name: "p".to_owned(),
+        sandbox: "s".to_owned(),
+        labels,
+        ..Pod::default()
+    };
+    let sandbox = |labels| Facts {
+        sandbox: true,
+        pod: Some(pod(labels)),
+        awaited: Awaited::POD_LABELS,
+        ..named("s", "p")
+    };
+    let container = Facts {
+        pod: Some(pod(None)),
+        awaited: Awaited::POD_LABELS,
+        ..named("c", "server")
+    };
+    directory.made(10, Some(1));
+    directory.decide(10, "/s", of(sandbox(None)));
+    directory.made(11, Some(1));
+    directory.decide(11, "/c", of(container));
+    reader.refresh();
+    assert_eq!(reader.selected(11), Selected::Pending);
+    directory.learn(sandbox(Some(app(""))));
+    let container = directory.learn(named("c", "server")).unwrap();
+    reader.refresh();
+    assert_eq!(reader.selected(11), Selected::Yes(container));
+}
+
+/// The label `app` with this value; without any if it is empty.
+fn app(value: &str) -> BTreeMap<String, String> {
+    let label = ("app".to_owned(), value.to_owned());
+    Some(label)
+        .filter(|_| !value.is_empty())
+        .into_iter()
+        .collect()
 }
 
 #[test]
@@ -341,7 +442,10 @@ fn happen(directory: &Directory, step: &Step, time: u64) {
         Step::Relabel(id, label) => {
             directory.learn(Facts {
                 name: None,
-                labels: [("app".to_owned(), format!("label{label}"))].into(),
+                labels: Some(match label {
+                    0 => BTreeMap::new(),
+                    label => app(&format!("label{label}")),
+                }),
                 ..named(&format!("id{id}"), "")
             });
         }
@@ -375,10 +479,7 @@ fn happen(directory: &Directory, step: &Step, time: u64) {
 }
 
 /// What a chooser should have told by now, from nothing: by owners and paths as the directory has them.
-fn anew(
-    directory: &Arc<Directory>,
-    selectors: &Selectors,
-) -> std::collections::BTreeMap<u64, (u64, Verdict)> {
+fn anew(directory: &Arc<Directory>, selectors: &Selectors) -> BTreeMap<u64, (u64, Verdict)> {
     let inner = directory.lock();
     let live = inner.cgroups.iter().filter(|(_, cgroup)| !cgroup.gone);
     live.map(|(id, cgroup)| {
@@ -415,7 +516,7 @@ proptest! {
         let (directory, _) = directory();
         let mut chooser = directory.chooser(Arc::clone(&selectors));
         let mut reader = directory.reader_selecting(Arc::clone(&selectors));
-        let mut kept = std::collections::BTreeMap::new();
+        let mut kept = BTreeMap::new();
         let last = [Step::Take];
         for (time, step) in steps.iter().chain(&last).enumerate() {
             happen(&directory, step, time as u64);

@@ -128,7 +128,11 @@ fn pods_of_crio_are_told_from_recorded_answers() {
     assert_eq!(known.pid, Some(42));
     assert_eq!(known.started, Some(1_700_000_002_000_000_000));
     assert_eq!(known.host_network, Some(false));
+    let own = labels(&[("io.kubernetes.container.name", "work")]);
+    assert_eq!(known.labels, Some(own.into_iter().collect()));
     let pod = known.pod.unwrap();
+    let pods = labels(&[("job-name", "once")]);
+    assert_eq!(pod.labels, Some(pods.into_iter().collect()));
     assert_eq!(
         (pod.namespace.as_str(), pod.name.as_str()),
         ("shop", "once-x")

@@ -1,12 +1,14 @@
 //! The real runtimes.
 
 use super::{Facts, Runtime, Sockets, has_address, listen};
+use crate::owner::Pod;
 use ig_tests::runtimes::{Containerd, Docker, Podman, Pods};
+use std::collections::BTreeMap;
 
 const SLEEP: [&str; 3] = ["--", "sleep", "3600"];
 
 fn label(facts: &Facts, key: &str) -> Option<String> {
-    facts.labels.get(key).cloned()
+    facts.labels.as_ref()?.get(key).cloned()
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn pods_of_docker_are_told_by_the_labels_of_their_containers() {
     let listener = listen(sockets).ready();
     let check = |id: &str, container: &str| {
         let known = listener.knows(id, |facts| {
-            facts.pod.as_ref().is_some_and(|pod| !pod.labels.is_empty())
+            facts.pod.as_ref().is_some_and(|pod| pod.labels.is_some())
         });
         assert!(!known.sandbox);
         assert_eq!(known.name.as_deref(), Some(container));
@@ -103,7 +105,12 @@ fn pods_of_docker_are_told_by_the_labels_of_their_containers() {
         assert_eq!((&*pod.namespace, &*pod.name), ("shop", "web-7d9f-abcde"));
         assert_eq!((&*pod.uid, &*pod.container), ("u-1", container));
         assert_eq!(pod.sandbox, sandbox);
-        let labels: Vec<&str> = pod.labels.keys().map(String::as_str).collect();
+        let labels: Vec<&str> = pod
+            .labels
+            .iter()
+            .flatten()
+            .map(|(key, _)| key.as_str())
+            .collect();
         assert_eq!(labels, ["app", "pod-template-hash"]);
         assert_eq!(pod.owner, Some(("ReplicaSet".into(), "web-7d9f".into())));
     };
@@ -167,6 +174,14 @@ fn containerd_tells_of_its_containers_with_the_digest_of_their_image() {
         known.cgroup,
         Some(format!("/{}/first", containerd.namespace()))
     );
+    for key in known.labels.iter().flatten().map(|(key, _)| key) {
+        containerd.label("first", key, "");
+    }
+    listener.knows("first", |facts| facts.labels == Some(BTreeMap::new()));
+    containerd.label("first", "app", "two");
+    listener.knows("first", |facts| {
+        label(facts, "app").as_deref() == Some("two")
+    });
     containerd.run("later", &[], &SLEEP);
     let known = listener.knows("later", complete);
     assert_eq!(known.image_digest.as_deref(), Some(containerd.digest()));
@@ -218,10 +233,8 @@ fn pods_of_containerd_are_told_once_with_their_names_labels_and_addresses() {
         own
     };
     let own = check(&container, &sandbox, pod.1, "server");
-    assert_eq!(
-        own.labels.get("pod-template-hash").map(String::as_str),
-        Some("7d9f")
-    );
+    let label = |own: &Pod, key: &str| own.labels.as_ref()?.get(key).cloned();
+    assert_eq!(label(&own, "pod-template-hash").as_deref(), Some("7d9f"));
     assert_eq!(own.owner, Some(("ReplicaSet".into(), "web-7d9f".into())));
     let known = listener.knows(&sandbox, has_address);
     assert!(known.sandbox);
@@ -232,7 +245,7 @@ fn pods_of_containerd_are_told_once_with_their_names_labels_and_addresses() {
     let second = pods.sandbox("shop", "db-0", &[("app", "db")]);
     let inside = pods.container(&second, ("shop", "db-0"), "store", &["sleep", "3600"]);
     let own = check(&inside, &second, "db-0", "store");
-    assert_eq!(own.labels.get("app").map(String::as_str), Some("db"));
+    assert_eq!(label(&own, "app").as_deref(), Some("db"));
     listener.knows(&second, |facts| facts.sandbox && has_address(facts));
     pods.remove_container(&inside);
     listener.forgets(&inside);
