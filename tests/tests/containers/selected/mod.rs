@@ -3,6 +3,7 @@
 //! What a test does is written down as a [`Story`]; each run has to show exactly the part of it that its selectors mean.
 
 mod alone;
+mod anew;
 mod connections;
 mod containerd;
 mod docker;
@@ -14,12 +15,13 @@ mod podman;
 mod pods;
 mod rate;
 mod recorded;
+mod relabelled;
 mod renamed;
 mod units;
 
 use super::traced::Asked;
 use crate::ledgers::{assert_sums, summary};
-use ig_tests::runtimes::Place;
+use ig_tests::runtimes::{Place, until};
 use ig_tests::{Finished, Ig, Running, bundle};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -302,8 +304,11 @@ fn ended(running: Running, path: &Path) -> (Seen, Value) {
 /// The containers of this place that `ig list-containers` has, with selectors.
 #[track_caller]
 pub(super) fn expect_listed(asked: &Asked, place: &Place, selectors: &[&str], meant: &[&str]) {
-    let listed: Finished = asked.listing(place, selectors).finish();
-    listed.expect_code(0);
+    let listed: Finished = until("a list with all that the runtime says", || {
+        let listed = asked.listing(place, selectors).finish();
+        listed.expect_code(0);
+        (!listed.stderr.contains("runtime does not answer")).then_some(listed)
+    });
     let rows = listed.rows();
     let mut names: Vec<&str> = rows
         .iter()
