@@ -70,9 +70,11 @@ pub(crate) enum Said {
 /// The thread that talks to the runtimes; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Runtimes {
-    questions: Option<mpsc::Sender<Question>>,
+    questions: Option<mpsc::Sender<(Question, Arc<Round>)>>,
     tell: Tell,
     settled: Arc<Settled>,
+    /// That of the next question.
+    round: Mutex<Arc<Round>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -91,6 +93,18 @@ struct Question {
     runtime: Runtime,
     id: String,
     namespace: Option<String>,
+}
+
+/// Questions, until the last of them has been answered once.
+#[derive(Debug)]
+struct Round(Arc<Settled>);
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        // Whoever waits looks at both under this lock.
+        drop(self.0.open.lock());
+        self.0.changed.notify_all();
+    }
 }
 
 /// How many sources have neither answered nor failed yet.
@@ -145,6 +159,7 @@ impl Runtimes {
         Ok(Self {
             questions: Some(questions),
             tell,
+            round: Mutex::new(Arc::new(Round(Arc::clone(&settled)))),
             settled,
             thread: Some(thread),
         })
@@ -158,8 +173,10 @@ impl Runtimes {
                 id: id.to_owned(),
                 namespace: namespace.map(str::to_owned),
             };
+            let round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+            let round = Arc::clone(&round);
             // Full: it has failed, and the events bring it.
-            if let Err(TrySendError::Full(question)) = questions.try_send(question) {
+            if let Err(TrySendError::Full((question, _))) = questions.try_send((question, round)) {
                 (self.tell.0)(Said::Whole(question.runtime, question.id));
             }
         }
@@ -171,16 +188,21 @@ impl Runtimes {
         hopes.is_some_and(|hopes| hopes.load(Ordering::Acquire) > 0)
     }
 
-    /// Waits until every socket that is there has answered its first list, or failed; says whether they have.
+    /// Waits until every socket that is there has answered its first list, or failed, and what was asked so far; says whether
+    /// they have. What came after the list was asked for on its own, and may be known only by that.
     pub(crate) fn ready(&self, timeout: Duration) -> bool {
         let end = Instant::now() + timeout;
         let lock = |error| PoisonError::into_inner(error);
+        let next = Arc::new(Round(Arc::clone(&self.settled)));
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = Arc::downgrade(&std::mem::replace(&mut *round, next));
+        drop(round);
         let mut open = self
             .settled
             .open
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        while *open > 0 {
+        while *open > 0 || asked.strong_count() > 0 {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -239,7 +261,7 @@ async fn watch(
     sockets: Vec<(Runtime, PathBuf)>,
     tell: Tell,
     settled: Arc<Settled>,
-    mut inbox: mpsc::Receiver<Question>,
+    mut inbox: mpsc::Receiver<(Question, Arc<Round>)>,
 ) {
     let shelf = Rc::new(Shelf {
         tell,
@@ -269,11 +291,12 @@ async fn watch(
     for source in &sources {
         tokio::task::spawn_local(Rc::clone(source).keep());
     }
-    while let Some(question) = inbox.recv().await {
+    while let Some((question, round)) = inbox.recv().await {
         let asked = Rc::new(Asked {
             shelf: Rc::clone(&shelf),
             runtime: question.runtime,
             id: question.id.clone(),
+            round: RefCell::new(Some(round)),
         });
         for source in sources.iter().filter(|s| s.runtime == question.runtime) {
             if source.answers.get() {
@@ -312,6 +335,8 @@ struct Asked {
     shelf: Rc<Shelf>,
     runtime: Runtime,
     id: String,
+    /// Until it was answered once.
+    round: RefCell<Option<Arc<Round>>>,
 }
 
 impl Drop for Asked {
@@ -406,7 +431,10 @@ impl Source {
                 self.look_up(&question).await
             });
             match (found.await, pauses.next()) {
-                (Ok(false), Some(pause)) => tokio::time::sleep(pause).await,
+                (Ok(false), Some(pause)) => {
+                    asked.round.take();
+                    tokio::time::sleep(pause).await;
+                }
                 // What fails here is found by the session as well, which says so.
                 _ => break,
             }

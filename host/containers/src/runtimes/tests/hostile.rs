@@ -5,6 +5,7 @@ use super::{Runtime, Sockets, listen, until};
 use k8s_cri::v1::{Container, ListContainersResponse, ListPodSandboxResponse, PodSandbox};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -138,6 +139,39 @@ fn names_and_labels_of_megabytes_are_cut() {
     assert_eq!(known.image.map(|name| name.len()), Some(4096));
     let labels = known.labels.expect("labels");
     assert!(labels.len() <= 512 && !labels.contains_key("a"));
+}
+
+/// What is asked for beside the list may be all that is known of a container.
+#[test]
+fn a_runtime_is_ready_when_it_has_answered_what_it_was_asked() {
+    let (go_on, held_up) = mpsc::channel::<()>();
+    let held_up = Arc::new(Mutex::new(held_up));
+    let server = Server::http(move |path| {
+        if path.contains("/events") {
+            return None;
+        }
+        if path.contains("filters=") {
+            held_up.lock().unwrap().recv().ok();
+        }
+        let body = match path.ends_with("/version") {
+            true => "{\"ApiVersion\": \"1.41\"}",
+            false => "[]",
+        };
+        Some(body.to_owned())
+    });
+    let listener = listen(Sockets {
+        docker: Some(server.socket()),
+        ..Sockets::default()
+    })
+    .ready();
+    listener.runtimes.ask(Runtime::Docker, ID, None);
+    assert!(!listener.runtimes.ready(Duration::ZERO));
+    drop(go_on);
+    listener.has_all(Runtime::Docker, ID);
+    listener.runtimes.ask(Runtime::Docker, ID, None);
+    let listener = listener.ready();
+    let heard = listener.heard.lock().unwrap();
+    assert_eq!(heard.whole.len(), 2, "both were answered before");
 }
 
 #[test]
