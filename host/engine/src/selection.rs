@@ -6,12 +6,12 @@ pub(crate) use keeper::Keeper;
 
 use crate::identity::RecordIdentity;
 use crate::options::RunError;
+use ig_containers::Options;
 use ig_kernel::cgroups::{CgroupFilter, FILTER_VARIABLE, Hierarchy};
 use ig_kernel::{LEDGER_SUFFIX, LoadOptions, MAX_RATE_VARIABLE};
 use ig_object::Object;
 use std::sync::Arc;
 
-use ig_containers::Options;
 pub use ig_containers::{Selector, SelectorError, Selectors};
 
 /// What a run is asked for of containers, and how the kernel is told.
