@@ -73,7 +73,10 @@ impl Identity {
         }
         // What a container made elsewhere, by the processes in it: now all containers are known.
         for (cgroup, path, namespace) in strays {
+            // An event may have said more since it was looked at.
+            let known = self.directory.owner_of(cgroup);
             if !self.was_removed(cgroup)
+                && !known.is_some_and(|(_, owner)| owner.is_container())
                 && let Some(handle) = self.directory.mount_namespace_now(namespace)
                 && self
                     .directory

@@ -662,6 +662,45 @@ fn what_happens_while_a_scan_goes_on_is_taken_in_and_not_undone() {
 }
 
 #[test]
+fn what_an_event_says_of_a_stray_while_a_scan_goes_on_stands() {
+    let mut machine = Machine::new();
+    machine.file("/bundles/web/config.json", &bundle("/web"));
+    machine.file("/bundles/job/config.json", &bundle("/job"));
+    let line = |id: &str| format!("runc create --bundle /bundles/{id} {id}");
+    let web = machine.made("/web", maker(50, 51, &line("web")));
+    machine.process(60, 1, "/web", 17, "sleep");
+    machine.identity.told(Event::FirstExec {
+        at: 6,
+        cgroup: web,
+        mount_ns: 17,
+        mount_ns_id: None,
+        pid: 60,
+    });
+    let job = machine.cgroup("/job");
+    machine.cgroup("/job/below");
+    machine.process(61, 1, "/job", 17, "sleep");
+    let mut news = Some(Event::Made {
+        at: 7,
+        cgroup: job,
+        parent: machine.cgroup("/"),
+        path: b"/job".to_vec(),
+        truncated: false,
+        maker: maker(52, 51, &line("job")),
+    });
+    machine.identity.scan(true, &mut |identity| {
+        // It was looked at, and is somewhere in the mount namespace of another.
+        if identity.directory.owner_of(job).is_some()
+            && let Some(event) = news.take()
+        {
+            identity.told(event);
+        }
+        true
+    });
+    assert!(news.is_none());
+    assert_eq!(machine.who(job), (Kind::Container, "job".to_owned()));
+}
+
+#[test]
 fn what_comes_too_late_for_a_scan_is_looked_at_again() {
     let mut machine = Machine::new();
     let early = machine.cgroup("/default/c1");
