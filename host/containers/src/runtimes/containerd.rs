@@ -118,6 +118,21 @@ async fn list(source: &Rc<Source>, line: &Line) -> Result<(), Failure> {
     }
     source.listed(all.into_values());
 
+    // The image store answers at once, and a task that hangs does not: a container would be without its digest as long.
+    let mut digests = HashMap::new();
+    for (namespace, id, created) in images {
+        let Some(Some(name)) = source.with(&id, |known| known.image.clone()) else {
+            continue;
+        };
+        let key = (namespace, name);
+        if !digests.contains_key(&key) {
+            let image = image(line, &key.0, &key.1).await;
+            digests.insert(key.clone(), image);
+        }
+        if let Some(Some(image)) = digests.get(&key) {
+            source.detailed(image.of(id, created));
+        }
+    }
     for namespace in names.iter().take(MOST_NAMESPACES).filter(|n| *n != DOCKER) {
         // A task that hangs must not hide all else.
         let tasks: Result<ListTasksResponse, _> = line
@@ -133,20 +148,6 @@ async fn list(source: &Rc<Source>, line: &Line) -> Result<(), Failure> {
                 pid: Some(task.pid).filter(|pid| *pid > 0),
                 ..Facts::default()
             });
-        }
-    }
-    let mut digests = HashMap::new();
-    for (namespace, id, created) in images {
-        let Some(Some(name)) = source.with(&id, |known| known.image.clone()) else {
-            continue;
-        };
-        let key = (namespace, name);
-        if !digests.contains_key(&key) {
-            let image = image(line, &key.0, &key.1).await;
-            digests.insert(key.clone(), image);
-        }
-        if let Some(Some(image)) = digests.get(&key) {
-            source.detailed(image.of(id, created));
         }
     }
     cri::details(source, &line.cri, &pods).await?;

@@ -1,6 +1,6 @@
 //! CRI-O, of which this machine's packages have none: from its answers, as the interface has them.
 
-use super::server::{Answer, Server, recorded};
+use super::server::{Answer, Server, method, recorded};
 use super::{Runtime, Said, Sockets, has_address, listen, until};
 use k8s_cri::v1::{
     Container, ContainerMetadata, ContainerStatus, ContainerStatusResponse, ImageSpec,
@@ -156,7 +156,8 @@ fn what_is_told_while_a_list_is_under_way_stays_until_the_next() {
     // When a list of all is answered, which is empty.
     let lists = Arc::new(AtomicUsize::new(AT_ONCE));
     let state = Arc::clone(&lists);
-    let server = Server::grpc_of(move |method, question| {
+    let server = Server::grpc_of(move |path, question| {
+        let method = method(path);
         let of_all = method.starts_with("List") && question.is_empty();
         match recorded.get(method) {
             None => Answer::Unimplemented,

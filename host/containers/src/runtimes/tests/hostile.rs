@@ -1,7 +1,9 @@
 //! Sockets that answer late, too much, or what nobody asked for.
 
-use super::server::{Server, wait};
+use super::server::{Answer, Server, recorded, wait};
 use super::{Runtime, Sockets, listen, until};
+use containerd_client::services::v1 as containerd;
+use containerd_client::types::Descriptor;
 use k8s_cri::v1::{Container, ListContainersResponse, ListPodSandboxResponse, PodSandbox};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -93,6 +95,63 @@ fn questions_to_one_that_hangs_fail_in_time_and_those_that_are_too_many_at_once(
     // There is room again.
     listener.runtimes.ask(Runtime::Docker, ID, None);
     listener.has_all(Runtime::Docker, ID);
+}
+
+/// The process of a container may hang, and with it the list of all tasks; an image is asked of a store.
+#[test]
+fn a_task_that_hangs_holds_up_no_digest() {
+    let digest = format!("sha256:{}", "d".repeat(64));
+    let namespaces = containerd::ListNamespacesResponse {
+        namespaces: vec![containerd::Namespace {
+            name: "shop".to_owned(),
+            ..Default::default()
+        }],
+    };
+    let container = containerd::ListContainerMessage {
+        container: Some(containerd::Container {
+            id: "web".to_owned(),
+            image: "shop/web:1".to_owned(),
+            ..Default::default()
+        }),
+    };
+    let image = containerd::GetImageResponse {
+        image: Some(containerd::Image {
+            name: "shop/web:1".to_owned(),
+            target: Some(Descriptor {
+                digest: digest.clone(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+    };
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let questions = Arc::clone(&asked);
+    let server = Server::grpc_of(move |path, _| {
+        let service = path.rsplit('.').next().unwrap_or_default();
+        let mut questions = questions.lock().unwrap();
+        if !questions.iter().any(|question| question == service) {
+            questions.push(service.to_owned());
+        }
+        match service {
+            "Namespaces/List" => Answer::Message(recorded(&namespaces)),
+            "Containers/ListStream" => Answer::Message(recorded(&container)),
+            "Images/Get" => Answer::Message(recorded(&image)),
+            "Tasks/List" | "Events/Subscribe" => Answer::Later,
+            _ => Answer::Unimplemented,
+        }
+    });
+    let listener = listen(Sockets {
+        containerd: Some(server.socket()),
+        ..Sockets::default()
+    });
+    listener.knows("web", |facts| facts.image_digest.as_ref() == Some(&digest));
+    let place = |of: &str| {
+        until(of, || {
+            let asked = asked.lock().unwrap();
+            asked.iter().position(|question| question == of)
+        })
+    };
+    assert!(place("Images/Get") < place("Tasks/List"));
 }
 
 #[test]
@@ -226,8 +285,8 @@ fn a_message_of_countless_empty_parts_is_refused_before_it_grows() {
         containers: vec![Container::default()],
     };
     let server = Server::grpc(HashMap::from([
-        ("ListPodSandbox", super::server::recorded(&sandboxes)),
-        ("ListContainers", super::server::recorded(&containers)),
+        ("ListPodSandbox", recorded(&sandboxes)),
+        ("ListContainers", recorded(&containers)),
     ]));
     let listener = listen(Sockets {
         crio: Some(server.socket()),

@@ -67,13 +67,13 @@ impl Server {
 
     /// A gRPC server: the recorded answer of each method, encoded. A method without one is not implemented.
     pub(super) fn grpc(recorded: HashMap<&'static str, Vec<u8>>) -> Self {
-        Self::grpc_of(move |method, _| match recorded.get(method) {
+        Self::grpc_of(move |path, _| match recorded.get(method(path)) {
             Some(message) => Answer::Message(message.clone()),
             None => Answer::Unimplemented,
         })
     }
 
-    /// The same, which answers by the method and the question, encoded.
+    /// The same, which answers by the path of the method and the question, encoded.
     pub(super) fn grpc_of(
         answers: impl Fn(&str, &[u8]) -> Answer + Send + Sync + Clone + 'static,
     ) -> Self {
@@ -91,12 +91,11 @@ impl Server {
                         let answers = answers.clone();
                         async move {
                             let path = request.uri().path().to_owned();
-                            let method = path.rsplit('/').next().unwrap_or_default();
                             let body = request.into_body().collect().await?.to_bytes();
                             // Before the question are five bytes about its length.
                             let question = body.get(5..).unwrap_or_default();
                             let message = loop {
-                                match answers(method, question) {
+                                match answers(&path, question) {
                                     Answer::Message(message) => break Some(message),
                                     Answer::Unimplemented => break None,
                                     Answer::Later => tokio::time::sleep(LATER).await,
@@ -120,6 +119,11 @@ impl Server {
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// The name of the method at the end of its path.
+pub(super) fn method(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 type Frames =
